@@ -12,7 +12,7 @@ use arrow::{
 use super::{Hold, net};
 use crate::{
     decode::{Chunk, ValueNotes},
-    model::{OpCounts, Origin, TableSchema},
+    model::{OpCounts, Origin, Seq, TableSchema},
 };
 
 /// Arrow refused to assemble or filter rows. Always a defect of Tailwater, never of the data.
@@ -36,6 +36,11 @@ pub struct Sealed {
 impl Sealed {
     pub(super) fn new(chunks: Vec<Chunk>, net: bool, notes: ValueNotes, decoded: OpCounts, hold: Hold) -> Self {
         Self { chunks, net, notes, decoded, hold }
+    }
+
+    /// Number of the first row.
+    pub fn first_seq(&self) -> Seq {
+        Seq(self.chunks.first().and_then(|c| c.seq.first().copied()).unwrap_or_default())
     }
 
     /// Number of rows before superfluous ones are dropped.
