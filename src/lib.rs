@@ -1,6 +1,3 @@
-//! Tailwater copies MySQL into a warehouse continuously: binlogs become Parquet and a commit log in the lake, and the
-//! lake is merged into the warehouse exactly once.
-//!
-//! The modules are the data path, and imports point one way along it. `ARCHITECTURE.md` has the picture.
+//! Tailwater.
 
-pub mod model;
+pub mod decode;

@@ -1,0 +1,3 @@
+//! From row-image bytes to values.
+
+pub mod json;
