@@ -107,8 +107,8 @@ impl OpenBatch {
         self.freeze();
         let mut notes = ValueNotes::default();
         let mut ops = OpCounts::default();
-        for chunk in &mut self.chunks {
-            notes.merge(&std::mem::take(&mut chunk.notes));
+        for chunk in &self.chunks {
+            notes.merge(&chunk.notes);
             chunk.op.iter().for_each(|op| ops.count(*op));
         }
         Sealed::new(self.chunks, net, notes, ops, self.hold)
