@@ -3,4 +3,5 @@
 //!
 //! The modules are the data path, and imports point one way along it. `ARCHITECTURE.md` has the picture.
 
+pub mod lake;
 pub mod model;
