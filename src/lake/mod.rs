@@ -8,9 +8,11 @@
 //! - [`consumers`]: who applies the logs, and how far.
 
 pub mod clock;
+pub mod log;
 pub mod paths;
 pub mod store;
 
 pub use clock::{Clock, SystemClock};
+pub use log::{Appended, Draft, LogEntry, LogError, LogReader, LogWriter, OpenOptions, ReadFrom, WriterId};
 pub use paths::{DataName, ObjectPath, Partition, WriterMark};
 pub use store::{Created, Directory, Listed, Page, S3, S3Options, StaticKeys, Store, StoreError, StoreErrorKind};

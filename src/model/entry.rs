@@ -70,8 +70,8 @@ pub enum EntryKind {
     Release,
 }
 
-/// Where reading resumes on the source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where reading resumes on the source. All unset in a new log, whose first writer begins where its configuration says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Executed GTID set in MySQL's text form (or MariaDB's `domain-server-seq` list); `None` without GTID.
     pub gtid_set: Option<String>,

@@ -99,9 +99,8 @@ impl Store for Directory {
     }
 
     async fn size(&self, path: &ObjectPath) -> Result<Option<u64>, StoreError> {
-        let measure = |_: &Inner, full: &Path| {
-            Ok(absent(fs::metadata(full))?.and_then(|m| m.is_file().then_some(m.len())))
-        };
+        let measure =
+            |_: &Inner, full: &Path| Ok(absent(fs::metadata(full))?.and_then(|m| m.is_file().then_some(m.len())));
         self.blocking("measure", path, measure).await
     }
 
@@ -313,13 +312,15 @@ impl Walk {
 fn failure(action: &'static str, path: &Path, cause: io::Error) -> StoreError {
     let (kind, problem, mend) = match cause.kind() {
         ErrorKind::StorageFull => (StoreErrorKind::Full, "the disk is full", "free space there"),
-        ErrorKind::QuotaExceeded => (StoreErrorKind::Full, "the disk quota is used up", "raise the quota or free space"),
-        ErrorKind::PermissionDenied => {
-            (StoreErrorKind::Denied, "permission denied", "give the user that runs this process the right to write there")
+        ErrorKind::QuotaExceeded => {
+            (StoreErrorKind::Full, "the disk quota is used up", "raise the quota or free space")
         }
-        ErrorKind::ReadOnlyFilesystem => {
-            (StoreErrorKind::Denied, "the file system is read-only", "mount it writable")
-        }
+        ErrorKind::PermissionDenied => (
+            StoreErrorKind::Denied,
+            "permission denied",
+            "give the user that runs this process the right to write there",
+        ),
+        ErrorKind::ReadOnlyFilesystem => (StoreErrorKind::Denied, "the file system is read-only", "mount it writable"),
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
             (StoreErrorKind::Missing, "the lake's folder is not there", "is its file system mounted?")
         }

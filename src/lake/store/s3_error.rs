@@ -76,7 +76,8 @@ impl Call {
                 "create it, or correct the lake's address",
             ),
             (_, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "TemporaryRedirect") | (301 | 307, _) => {
-                let mend = bucket_region.map_or("set `region` to the bucket's".into(), |r| format!("set `region = \"{r}\"`"));
+                let mend =
+                    bucket_region.map_or("set `region` to the bucket's".into(), |r| format!("set `region = \"{r}\"`"));
                 Verdict::new(Refused, format!("the bucket is not in region {region}"), mend)
             }
             (_, "RequestTimeTooSkewed" | "RequestExpired") => Verdict::new(
@@ -84,12 +85,24 @@ impl Call {
                 "this machine's clock is more than 15 minutes off",
                 "set the clock (chrony, ntpd)",
             ),
-            (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => {
-                Verdict::new(Denied, format!("the credentials are not valid ({code})"), "renew the access keys or the role's session")
-            }
-            (_, "SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequests") | (429, _) => {
-                Verdict::new(Transient, "the store asks to slow down", "nothing, unless it lasts: then lengthen the flush interval")
-            }
+            (
+                _,
+                "InvalidAccessKeyId"
+                | "SignatureDoesNotMatch"
+                | "ExpiredToken"
+                | "InvalidToken"
+                | "TokenRefreshRequired",
+            ) => Verdict::new(
+                Denied,
+                format!("the credentials are not valid ({code})"),
+                "renew the access keys or the role's session",
+            ),
+            (_, "SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequests")
+            | (429, _) => Verdict::new(
+                Transient,
+                "the store asks to slow down",
+                "nothing, unless it lasts: then lengthen the flush interval",
+            ),
             (_, "QuotaExceeded" | "XMinioStorageFull" | "XMinioAdminBucketQuotaExceeded") | (507, _) => {
                 Verdict::new(Full, "the store is full or over its quota", "free space or raise the quota")
             }
