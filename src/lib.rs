@@ -6,5 +6,6 @@
 pub mod batch;
 pub mod config;
 pub mod decode;
+pub mod lake;
 pub mod model;
 pub mod source;
