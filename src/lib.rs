@@ -3,4 +3,6 @@
 //!
 //! The modules are the data path, and imports point one way along it. `ARCHITECTURE.md` has the picture.
 
+pub mod decode;
 pub mod model;
+pub mod source;
