@@ -1,6 +1,6 @@
 //! The committer: waits for a cut's files, then appends the entry. Cuts are committed in the order they were made.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     lake::{Draft, LogWriter},
     metrics::ShardMetrics,
-    model::{EntryKind, FileStep, Shard, Step},
+    model::{FileStep, Step},
 };
 
 use super::files::FileMaker;
@@ -36,17 +36,14 @@ pub(super) async fn commit_cuts(
         for pending in cut.steps {
             resolve(pending, &mut steps, &mut open_xa, files).await?;
         }
-        let kind = if cut.kind == EntryKind::Position && !steps.is_empty() { EntryKind::Changes } else { cut.kind };
         let file_count = steps.iter().filter(|s| matches!(s, Step::File(_))).count() as u64;
         let bytes: u64 = steps.iter().map(|s| if let Step::File(f) = s { f.bytes } else { 0 }).sum();
         log.append(Draft {
-            kind,
             next_seq: cut.next_seq,
             position: cut.position,
             committed_at: cut.committed_at,
             open_xa: open_xa.clone(),
             steps,
-            catalog: cut.catalog,
         })
         .await?;
         metrics.entry_stored(cut.committed_at, cut.decoded, file_count, bytes);

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use super::Decoder;
 use crate::{
     batch::{OpenBatch, SealReason},
+    config::LakeChanges,
     decode::{Plan, RowTime},
     model::{ColumnDefault, Origin, Parked, Seq, Step},
     pipeline::extract::{
@@ -120,7 +121,7 @@ impl Decoder {
     fn replan(&mut self, i: usize, map: &Arc<TableMap>) -> Result<Option<Arc<Plan>>, ExtractError> {
         self.seal_table(i, SealReason::Schema);
         let declared = self.runtime.block_on(self.source.declared(&map.database, &map.table))?;
-        let plan = match Plan::compile(map, &declared, &self.tables[i].rule.policies) {
+        let plan = match Plan::compile(map, &declared, &tables::policies(&self.tables[i].rule)) {
             Ok(plan) => Arc::new(plan),
             Err(e) => {
                 self.park(i, e.to_string())?;
@@ -210,8 +211,9 @@ impl Decoder {
         }
         self.since.get_or_insert_with(Instant::now);
         let table = &mut self.tables[i];
+        let net = table.rule.lake == LakeChanges::Net;
         let schema = Arc::clone(open.schema());
-        let sealed = open.seal(table.rule.net);
+        let sealed = open.seal(net);
         self.metrics.sealed(&table.origin, reason, &sealed);
         let order = FileOrder {
             origin: table.origin.clone(),
@@ -220,7 +222,7 @@ impl Decoder {
             first_seq: sealed.first_seq(),
             part: table.parts,
             day: self.day,
-            net: table.rule.net,
+            net,
         };
         table.parts += 1;
         self.pending.push(Pending::File(self.files.start(&self.runtime, order, sealed)));
