@@ -1,12 +1,19 @@
 //! Real servers for tests, benches and the demo.
 
+mod background;
 mod cache;
 mod debian;
 mod distribution;
+mod mariadb;
 mod mysql;
 mod process;
+mod proxy;
+mod s3;
 
+pub use mariadb::MariaDb;
 pub use mysql::{Mysql, MysqlOptions, PASSWORD, USER};
+pub use proxy::Proxy;
+pub use s3::{S3, S3Fault, S3Request};
 
 /// Makes every server ready: fetches what this machine does not have and initialises data folders.
 /// Says on standard error what it does.
@@ -16,5 +23,6 @@ pub use mysql::{Mysql, MysqlOptions, PASSWORD, USER};
 pub fn prepare() -> anyhow::Result<()> {
     eprintln!("cache: {}", cache::folder()?.display());
     eprintln!("mysql: {}", mysql::prepare()?.display());
+    eprintln!("mariadb: {}", mariadb::prepare()?.display());
     Ok(())
 }

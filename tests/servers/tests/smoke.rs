@@ -1,7 +1,7 @@
 //! Every server starts, answers, survives its restart and is gone afterwards.
 #![allow(clippy::unwrap_used)]
 
-use tailwater_servers::{Mysql, MysqlOptions};
+use tailwater_servers::{MariaDb, Mysql, MysqlOptions};
 
 #[test]
 fn mysql_starts_answers_and_restarts() {
@@ -30,4 +30,14 @@ fn mysql_starts_answers_and_restarts() {
     let folder = mysql.datadir();
     drop(mysql);
     assert!(!folder.exists());
+}
+
+#[test]
+fn mariadb_starts_answers_and_restarts() {
+    let mut mariadb = MariaDb::start(&[]).unwrap();
+    mariadb.sql("CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY); INSERT INTO d.t VALUES (7)").unwrap();
+    mariadb.kill9();
+    mariadb.restart().unwrap();
+    assert_eq!(mariadb.query("SELECT * FROM d.t").unwrap(), ["7"]);
+    assert!(mariadb.query("SELECT @@version").unwrap()[0].contains("MariaDB"));
 }
