@@ -21,7 +21,7 @@ pub(crate) const MARIADB: Distribution = Distribution {
     version: "Ver 10.11.",
     variable: "TAILWATER_MARIADBD",
     folders: &["usr/sbin", "usr/bin"],
-    programs: &["mariadbd", "mariadb", "mariadb-binlog"],
+    programs: &["mariadbd", "mariadb"],
 };
 
 /// As for MySQL: several servers at once, nothing kept after the test.
@@ -205,7 +205,8 @@ fn template(installation: &Installation) -> Result<PathBuf> {
         statements.extend(
             format!(
                 "FLUSH PRIVILEGES;\n\
-                 CREATE USER root@localhost;\n\
+                 CREATE OR REPLACE USER root@localhost;\n\
+                 DROP USER IF EXISTS ''@localhost;\n\
                  GRANT ALL ON *.* TO root@localhost WITH GRANT OPTION;\n\
                  CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD}';\n\
                  GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT, BINLOG MONITOR ON *.* TO {USER}@'%';\n"

@@ -1,7 +1,7 @@
 //! Every server starts, answers, survives its restart and is gone afterwards.
 #![allow(clippy::unwrap_used)]
 
-use tailwater_servers::{MariaDb, Mysql, MysqlOptions};
+use tailwater_servers::{MariaDb, Mysql, MysqlOptions, Postgres, Prometheus};
 
 #[test]
 fn mysql_starts_answers_and_restarts() {
@@ -40,4 +40,26 @@ fn mariadb_starts_answers_and_restarts() {
     mariadb.restart().unwrap();
     assert_eq!(mariadb.query("SELECT * FROM d.t").unwrap(), ["7"]);
     assert!(mariadb.query("SELECT @@version").unwrap()[0].contains("MariaDB"));
+}
+
+#[test]
+fn postgres_starts_answers_and_restarts() {
+    let mut postgres = Postgres::start().unwrap();
+    let url = postgres.create_database("a b").unwrap();
+    assert!(url.ends_with("/a b"), "{url}");
+    postgres.sql("a b", "CREATE TABLE t (id INT, v TEXT); INSERT INTO t VALUES (1, NULL)").unwrap();
+    let error = postgres.sql("a b", "SELECT * FROM missing").unwrap_err();
+    assert!(error.to_string().contains("does not exist"), "{error}");
+    postgres.restart().unwrap();
+    postgres.kill9();
+    postgres.restart().unwrap();
+    assert_eq!(postgres.query("a b", "SELECT * FROM t").unwrap(), ["1\tNULL"]);
+}
+
+#[test]
+fn prometheus_starts_and_answers() {
+    let prometheus = Prometheus::scraping(&[]).unwrap();
+    let answer = prometheus.query("1 + 1").unwrap();
+    assert!(answer.contains("\"2\""), "{answer}");
+    assert!(Prometheus::promtool(&["check", "rules", "/nonexistent"]).is_err());
 }
