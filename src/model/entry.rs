@@ -95,8 +95,9 @@ pub struct Catalog {
 pub struct Known {
     /// Where its rows go.
     pub target: Target,
-    /// Id of its newest schema.
-    pub schema: Digest,
+    /// Id of its newest schema; `None` when it was parked before a schema was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Digest>,
     /// Why its rows are not in the lake since some position; only a new snapshot clears it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<String>,
