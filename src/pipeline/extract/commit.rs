@@ -10,7 +10,7 @@ use super::{
     xa,
 };
 use crate::{
-    lake::{Draft, LogWriter},
+    lake::{Draft, LogWriter, Schemas},
     metrics::ShardMetrics,
     model::{FileStep, Step},
 };
@@ -27,6 +27,7 @@ pub(super) async fn commit_cuts(
     log: &mut LogWriter,
     mut cuts: mpsc::Receiver<Cut>,
     files: &FileMaker,
+    schemas: &Schemas,
     metrics: &ShardMetrics,
     stored: &tokio::sync::Notify,
 ) -> Result<(), ExtractError> {
@@ -34,7 +35,7 @@ pub(super) async fn commit_cuts(
     while let Some(cut) = cuts.recv().await {
         let mut steps = Vec::with_capacity(cut.steps.len());
         for pending in cut.steps {
-            resolve(pending, &mut steps, &mut open_xa, files).await?;
+            resolve(pending, &mut steps, &mut open_xa, files, schemas).await?;
         }
         let file_count = steps.iter().filter(|s| matches!(s, Step::File(_))).count() as u64;
         let bytes: u64 = steps.iter().map(|s| if let Step::File(f) = s { f.bytes } else { 0 }).sum();
@@ -57,6 +58,7 @@ async fn resolve(
     steps: &mut Vec<Step>,
     open_xa: &mut BTreeMap<String, Vec<FileStep>>,
     files: &FileMaker,
+    schemas: &Schemas,
 ) -> Result<(), ExtractError> {
     match pending {
         Pending::Ready(step) => steps.push(step),
@@ -70,7 +72,7 @@ async fn resolve(
         }
         Pending::XaCommitted { xid, base, committed_at } => {
             for file in open_xa.remove(&xid).unwrap_or_default() {
-                steps.push(Step::File(xa::renumber(files, file, base, committed_at).await?));
+                steps.push(Step::File(xa::renumber(files, schemas, file, base, committed_at).await?));
             }
         }
         Pending::XaRolledBack { xid } => {
@@ -81,5 +83,5 @@ async fn resolve(
 }
 
 async fn finished(handle: JoinHandle<Result<FileStep, ExtractError>>) -> Result<FileStep, ExtractError> {
-    handle.await.map_err(|e| ExtractError::Panicked { task: "encoding a file", cause: e.to_string() })?
+    handle.await.map_err(|e| ExtractError::Panicked { what: "making a file".into(), cause: e.to_string() })?
 }

@@ -32,6 +32,8 @@ pub(super) struct Table {
     pub(super) open: Option<OpenBatch>,
     /// Columns added by DDL since the plan was compiled, in order: the rows' next schema will name them.
     pub(super) added: Vec<AddedColumn>,
+    /// A DDL statement said that rows change; the next table map tells whether it shows in their schema.
+    pub(super) rewritten: bool,
     /// Files started since the last cut, for their names.
     pub(super) parts: u32,
 }
@@ -47,6 +49,7 @@ impl Table {
             plan: None,
             open: None,
             added: Vec::new(),
+            rewritten: false,
             parts: 0,
         }
     }
