@@ -116,7 +116,10 @@ impl Catalog {
     pub fn apply(&mut self, step: &Step) -> bool {
         match step {
             Step::File(_) => false,
-            Step::Schema { origin, target, schema, .. } => self.learn_schema(origin, target, schema),
+            Step::Schema { origin, target, schema, .. } => self.learn(origin, target, |k| {
+                k.target = target.clone();
+                k.schema = Some(schema.clone());
+            }),
             Step::Floor(f) if f.cause == FloorCause::Drop => self.origins.remove(&f.origin).is_some(),
             Step::Floor(_) => false,
             Step::SnapshotBegin { origin, seq } => self.change(origin, |k| k.snapshot = Some(*seq)),
@@ -125,29 +128,20 @@ impl Catalog {
                 k.parked = None;
                 k.needs_snapshot = None;
             }),
-            Step::Parked(p) => self.change(&p.origin, |k| k.parked = Some(p.reason.clone())),
+            // Also one whose schema was never understood: the reason must survive the writer.
+            Step::Parked(p) => self.learn(&p.origin, &p.target, |k| k.parked = Some(p.reason.clone())),
             Step::NeedsSnapshot { origin, reason, .. } => {
                 self.change(origin, |k| k.needs_snapshot = Some(reason.clone()))
             }
         }
     }
 
-    fn learn_schema(&mut self, origin: &Origin, target: &Target, schema: &Digest) -> bool {
-        if self.origins.contains_key(origin) {
-            return self.change(origin, |k| {
-                k.target = target.clone();
-                k.schema = schema.clone();
-            });
-        }
-        let known = Known {
-            target: target.clone(),
-            schema: schema.clone(),
-            parked: None,
-            needs_snapshot: None,
-            snapshot: None,
-        };
-        self.origins.insert(origin.clone(), known);
-        true
+    fn learn(&mut self, origin: &Origin, target: &Target, edit: impl FnOnce(&mut Known)) -> bool {
+        let unknown =
+            || Known { target: target.clone(), schema: None, parked: None, needs_snapshot: None, snapshot: None };
+        let new = !self.origins.contains_key(origin);
+        self.origins.entry(origin.clone()).or_insert_with(unknown);
+        self.change(origin, edit) || new
     }
 
     fn change(&mut self, origin: &Origin, edit: impl FnOnce(&mut Known)) -> bool {
