@@ -4,3 +4,4 @@
 //! The modules are the data path, and imports point one way along it. `ARCHITECTURE.md` has the picture.
 
 pub mod model;
+pub mod warehouse;
