@@ -3,5 +3,9 @@
 //!
 //! The modules are the data path, and imports point one way along it. `ARCHITECTURE.md` has the picture.
 
+pub mod cli;
 pub mod config;
+pub mod exit;
+pub mod metrics;
 pub mod model;
+pub mod progress;
