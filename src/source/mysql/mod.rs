@@ -1,0 +1,5 @@
+//! MySQL and MariaDB as sources.
+
+pub mod cursor;
+pub mod rows;
+pub mod table_map;
