@@ -6,6 +6,7 @@ mod distribution;
 mod mysql;
 mod process;
 
+pub use cache::folder as cache_folder;
 pub use mysql::{Mysql, MysqlOptions, PASSWORD, USER};
 
 /// Makes every server ready: fetches what this machine does not have and initialises data folders.
