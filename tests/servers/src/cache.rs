@@ -15,7 +15,7 @@ pub(crate) const CACHE_VARIABLE: &str = "TAILWATER_CACHE";
 ///
 /// # Errors
 /// When none of the variables is set or the folder cannot be made.
-pub(crate) fn folder() -> Result<PathBuf> {
+pub fn folder() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let folder = set(CACHE_VARIABLE)
         .map(PathBuf::from)

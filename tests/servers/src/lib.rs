@@ -50,6 +50,7 @@ mod proxy;
 mod s3;
 
 pub use mariadb::MariaDb;
+pub use cache::folder as cache_folder;
 pub use mysql::{Mysql, MysqlOptions, PASSWORD, USER};
 pub use postgres::Postgres;
 pub use prometheus::Prometheus;
