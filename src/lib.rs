@@ -3,5 +3,10 @@
 //!
 //! The modules are the data path, and imports point one way along it. `ARCHITECTURE.md` has the picture.
 
+pub mod batch;
+pub mod config;
+pub mod decode;
+pub mod lake;
 pub mod model;
+pub mod source;
 pub mod warehouse;
