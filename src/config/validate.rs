@@ -75,11 +75,13 @@ impl Config {
     }
 
     fn tables(&self, problems: &mut Vec<Problem>) {
+        // Stand-ins for patterns that were refused would match everything.
+        let refused = problems.iter().any(|p| p.key.starts_with("table[") && p.key.ends_with("].match"));
         let mut targets: HashMap<&str, (usize, &TableRule)> = HashMap::new();
         for (i, rule) in self.table.iter().enumerate() {
             let at = |key: &str| format!("table[{i}].{key}");
             let earlier = self.table[..i].iter().position(|e| e.pattern == rule.pattern || e.pattern.is_everything());
-            if let Some(earlier) = earlier.filter(|_| !problems.iter().any(|p| p.key.ends_with("].match"))) {
+            if let Some(earlier) = earlier.filter(|_| !refused) {
                 let what = format!("the rule never applies: table[{earlier}] matches first");
                 problems.push(Problem::new(at("match"), what, "put the narrower rule first, or remove one"));
             }
@@ -92,7 +94,8 @@ impl Config {
                 continue;
             }
             if rule.updated_at.is_some() && rule.key == KeyScope::Origin {
-                let mend = "set key = \"global\", or remove updated_at: with key = \"origin\" the binlog's order decides";
+                let mend =
+                    "set key = \"global\", or remove updated_at: with key = \"origin\" the binlog's order decides";
                 problems.push(Problem::new(at("updated_at"), "the column would not be used", mend));
             }
             let Some(target) = rule.target.literal() else { continue };

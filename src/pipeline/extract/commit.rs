@@ -1,6 +1,6 @@
 //! The committer: waits for a cut's files, then appends the entry. Cuts are committed in the order they were made.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -10,9 +10,9 @@ use super::{
     xa,
 };
 use crate::{
-    lake::{Draft, LogWriter},
+    lake::{Draft, LogWriter, Schemas},
     metrics::ShardMetrics,
-    model::{EntryKind, FileStep, Shard, Step},
+    model::{FileStep, Step},
 };
 
 use super::files::FileMaker;
@@ -27,6 +27,7 @@ pub(super) async fn commit_cuts(
     log: &mut LogWriter,
     mut cuts: mpsc::Receiver<Cut>,
     files: &FileMaker,
+    schemas: &Schemas,
     metrics: &ShardMetrics,
     stored: &tokio::sync::Notify,
 ) -> Result<(), ExtractError> {
@@ -34,19 +35,16 @@ pub(super) async fn commit_cuts(
     while let Some(cut) = cuts.recv().await {
         let mut steps = Vec::with_capacity(cut.steps.len());
         for pending in cut.steps {
-            resolve(pending, &mut steps, &mut open_xa, files).await?;
+            resolve(pending, &mut steps, &mut open_xa, files, schemas).await?;
         }
-        let kind = if cut.kind == EntryKind::Position && !steps.is_empty() { EntryKind::Changes } else { cut.kind };
         let file_count = steps.iter().filter(|s| matches!(s, Step::File(_))).count() as u64;
         let bytes: u64 = steps.iter().map(|s| if let Step::File(f) = s { f.bytes } else { 0 }).sum();
         log.append(Draft {
-            kind,
             next_seq: cut.next_seq,
             position: cut.position,
             committed_at: cut.committed_at,
             open_xa: open_xa.clone(),
             steps,
-            catalog: cut.catalog,
         })
         .await?;
         metrics.entry_stored(cut.committed_at, cut.decoded, file_count, bytes);
@@ -60,6 +58,7 @@ async fn resolve(
     steps: &mut Vec<Step>,
     open_xa: &mut BTreeMap<String, Vec<FileStep>>,
     files: &FileMaker,
+    schemas: &Schemas,
 ) -> Result<(), ExtractError> {
     match pending {
         Pending::Ready(step) => steps.push(step),
@@ -73,7 +72,7 @@ async fn resolve(
         }
         Pending::XaCommitted { xid, base, committed_at } => {
             for file in open_xa.remove(&xid).unwrap_or_default() {
-                steps.push(Step::File(xa::renumber(files, file, base, committed_at).await?));
+                steps.push(Step::File(xa::renumber(files, schemas, file, base, committed_at).await?));
             }
         }
         Pending::XaRolledBack { xid } => {
@@ -84,5 +83,5 @@ async fn resolve(
 }
 
 async fn finished(handle: JoinHandle<Result<FileStep, ExtractError>>) -> Result<FileStep, ExtractError> {
-    handle.await.map_err(|e| ExtractError::Panicked { task: "encoding a file", cause: e.to_string() })?
+    handle.await.map_err(|e| ExtractError::Panicked { what: "making a file".into(), cause: e.to_string() })?
 }

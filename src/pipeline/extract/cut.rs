@@ -3,13 +3,11 @@
 use tokio::task::JoinHandle;
 
 use super::ExtractError;
-use crate::model::{Catalog, EntryKind, FileStep, Position, Seq, Step};
+use crate::model::{FileStep, Position, Seq, Step};
 
 /// A log entry whose files may still be on their way to the lake.
 #[derive(Debug)]
 pub(super) struct Cut {
-    /// Carries changes, or only moves the position.
-    pub(super) kind: EntryKind,
     /// Steps in order.
     pub(super) steps: Vec<Pending>,
     /// Position after the entry, at a transaction's end.
@@ -18,8 +16,6 @@ pub(super) struct Cut {
     pub(super) next_seq: Seq,
     /// Earliest and latest commit time covered, UTC microseconds.
     pub(super) committed_at: Option<(i64, i64)>,
-    /// The whole catalog, when it changed since the last cut.
-    pub(super) catalog: Option<Catalog>,
     /// Row changes that the source sent for this entry, for metrics.
     pub(super) decoded: u64,
 }

@@ -31,7 +31,7 @@ use crate::{
     config::TableRules,
     lake::Schemas,
     metrics::ShardMetrics,
-    model::{Catalog, EntryKind, Position, Seq, Shard},
+    model::{Catalog, Position, Seq, Shard},
     source::mysql::{
         assembler::{Assembler, Event},
         catalog::CatalogReader,
@@ -125,7 +125,7 @@ pub(super) struct Decoder {
     last_cut: Instant,
     last_position: Position,
     /// Day of source commit that open batches belong to.
-    day: i32,
+    day: i64,
     files: FileMaker,
     schemas: Arc<Schemas>,
     source: CatalogReader,
@@ -187,14 +187,15 @@ pub(super) fn run(
 
 impl Decoder {
     fn follow(&mut self, assembler: &mut Assembler, events: &mut Receiver) -> Result<Ended, ExtractError> {
-        if let Some(ended) = self.at_rest(assembler)? {
-            return Ok(ended);
-        }
         loop {
+            if let Some(ended) = self.at_rest(assembler)? {
+                return Ok(ended);
+            }
             let message = self.runtime.block_on(async { tokio::time::timeout(TICK, events.recv()).await });
             match message {
                 Err(_) => {}
                 Ok(None) => return Err(ExtractError::StreamEnded),
+                Ok(Some(Message::Connected(server_uuid))) => assembler.connected(server_uuid),
                 Ok(Some(Message::Restart(answer))) => {
                     // Rows of the broken transaction are in the open batches and perhaps in files: the whole session is
                     // given up. Between transactions nothing is lost by going on.
@@ -206,17 +207,17 @@ impl Decoder {
                 }
                 Ok(Some(Message::Events(delivery))) => {
                     for raw in delivery.batch.iter() {
-                        let Some(event) = assembler.next(raw)? else { continue };
-                        let at_rest = event.ends_group();
-                        self.apply(event)?;
-                        if at_rest && let Some(ended) = self.at_rest(assembler)? {
+                        if let Some(event) = assembler.push(raw)? {
+                            self.apply(event)?;
+                        }
+                        if self.transaction.is_none()
+                            && assembler.at_group_end()
+                            && let Some(ended) = self.at_rest(assembler)?
+                        {
                             return Ok(ended);
                         }
                     }
                 }
-            }
-            if self.transaction.is_none() && let Some(ended) = self.at_rest(assembler)? {
-                return Ok(ended);
             }
         }
     }
@@ -224,45 +225,46 @@ impl Decoder {
     fn apply(&mut self, event: Event<'_>) -> Result<(), ExtractError> {
         match event {
             Event::Begin { committed_at_us, xa, .. } => self.begin(committed_at_us, xa),
-            Event::Rows { table, event } => self.rows(table, event),
+            Event::Rows { table, event } => return self.rows(table, event),
             Event::Commit => self.commit(),
-            Event::Rollback => self.rollback(),
-            Event::Ddl { ddl, committed_at_us } => self.ddl(ddl, committed_at_us),
-            Event::XaPrepare { .. } => self.xa_prepared(),
+            Event::Rollback => return self.rollback(),
+            Event::Ddl { ddl, committed_at_us } => return self.ddl(ddl.change, committed_at_us),
+            Event::StatementDml { tables } => return self.statement_dml(tables),
+            Event::XaPrepare { xid } => self.xa_prepared(xid),
             Event::XaCommit { xid, committed_at_us } => self.xa_committed(xid, committed_at_us),
             Event::XaRollback { xid } => self.xa_rolled_back(xid),
-            Event::Idle { .. } => Ok(()),
+            Event::Idle => self.metrics.idle(),
+            Event::Skipped => {}
         }
+        Ok(())
     }
 
-    fn begin(&mut self, committed_at: i64, xid: Option<String>) -> Result<(), ExtractError> {
-        let day = committed_at.div_euclid(DAY_US) as i32;
+    fn begin(&mut self, committed_at: i64, xa: bool) {
+        let day = committed_at.div_euclid(DAY_US);
         if day != self.day {
             // A file belongs to one day of source commit.
             self.seal_all();
             self.day = day;
         }
-        self.transaction = Some(Open { committed_at, xa: xid.map(xa::Branch::new), rows: 0 });
-        Ok(())
+        self.transaction = Some(Open { committed_at, xa: xa.then(xa::Branch::new), rows: 0 });
     }
 
-    fn commit(&mut self) -> Result<(), ExtractError> {
-        let Some(open) = self.transaction.take() else { return Ok(()) };
+    fn commit(&mut self) {
+        let Some(open) = self.transaction.take() else { return };
         if let Some(branch) = open.xa {
-            // XA COMMIT ... ONE PHASE.
-            let xid = branch.xid().to_owned();
-            self.prepared(branch, open.committed_at)?;
-            return self.xa_committed(xid, open.committed_at);
-        }
-        if open.rows > 0 {
+            // XA COMMIT ... ONE PHASE: prepared and committed at once. No other branch can have an empty name.
+            self.prepared(String::new(), branch, open.committed_at);
+            self.xa_committed(String::new(), open.committed_at);
+        } else if open.rows > 0 {
             self.covers(open.committed_at);
         }
-        Ok(())
     }
 
     fn rollback(&mut self) -> Result<(), ExtractError> {
         match self.transaction.take() {
-            Some(open) if open.rows > 0 => Err(ExtractError::RolledBackRows { shard: self.shard.clone() }),
+            Some(open) if open.rows > 0 && open.xa.is_none() => {
+                Err(ExtractError::RolledBackRows { shard: self.shard.clone() })
+            }
             _ => Ok(()),
         }
     }
@@ -277,32 +279,30 @@ impl Decoder {
 
     /// Between transactions: cuts when it is time, and says whether the session is done.
     fn at_rest(&mut self, assembler: &Assembler) -> Result<Option<Ended>, ExtractError> {
-        if self.transaction.is_some() {
+        if self.transaction.is_some() || !assembler.at_group_end() {
             return Ok(None);
         }
         let ended = if *self.stop.borrow() {
             Some(Ended::Stopped)
-        } else if self.until.as_ref().is_some_and(|until| assembler.covers(until)) {
+        } else if self.until.as_ref().is_some_and(|until| assembler.executed().covers(until)) {
             Some(Ended::CaughtUp)
         } else {
             None
         };
         let due = self.since.is_some_and(|since| since.elapsed() >= self.limits.flush_interval);
         let idle = self.since.is_none() && self.last_cut.elapsed() >= IDLE_POSITION;
-        if due || self.pending.len() >= STEPS_MAX {
-            self.cut(assembler.position(), EntryKind::Changes)?;
+        if due || self.pending.len() >= STEPS_MAX || (ended.is_some() && self.since.is_some()) {
+            self.cut(assembler.position())?;
         } else if ended.is_some() || idle {
             let position = assembler.position();
-            if self.since.is_some() {
-                self.cut(position, EntryKind::Changes)?;
-            } else if position != self.last_position {
-                self.cut(position, EntryKind::Position)?;
+            if position != self.last_position {
+                self.cut(position)?;
             }
         }
         Ok(ended)
     }
 
-    fn cut(&mut self, position: Position, kind: EntryKind) -> Result<(), ExtractError> {
+    fn cut(&mut self, position: Position) -> Result<(), ExtractError> {
         self.seal_all();
         for table in &mut self.tables {
             table.parts = 0;
@@ -311,7 +311,6 @@ impl Decoder {
         self.last_cut = Instant::now();
         self.last_position = position.clone();
         let cut = Cut {
-            kind,
             steps: std::mem::take(&mut self.pending),
             position,
             next_seq: self.seq,

@@ -4,17 +4,21 @@ use std::sync::Arc;
 
 use crate::{
     batch::OpenBatch,
-    config::ResolvedTable,
-    decode::Plan,
-    model::{ColumnDefault, Digest, Known, Origin, TableSchema, Target},
-    source::mysql::{ddl::AddedColumn, table_map::TableMap},
+    config::{self, TablePolicy},
+    decode::{self, Plan, Policies, ValuePolicy},
+    model::{Column, ColumnDefault, ColumnType, Digest, Known, Origin, TableSchema, Target},
+    source::mysql::{
+        ddl::{AddedColumn, AddedDefault},
+        table_map::TableMap,
+    },
+    warehouse::join_types,
 };
 
 /// One captured source table.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) origin: Origin,
-    pub(super) rule: Arc<ResolvedTable>,
+    pub(super) rule: Arc<TablePolicy>,
     /// Schema of the newest rows, `None` until the first row of this session or log.
     pub(super) known: Option<Digest>,
     /// Why rows of the table no longer reach the lake.
@@ -28,12 +32,14 @@ pub(super) struct Table {
     pub(super) open: Option<OpenBatch>,
     /// Columns added by DDL since the plan was compiled, in order: the rows' next schema will name them.
     pub(super) added: Vec<AddedColumn>,
+    /// A DDL statement said that rows change; the next table map tells whether it shows in their schema.
+    pub(super) rewritten: bool,
     /// Files started since the last cut, for their names.
     pub(super) parts: u32,
 }
 
 impl Table {
-    pub(super) fn new(origin: Origin, rule: Arc<ResolvedTable>, known: Option<&Known>) -> Self {
+    pub(super) fn new(origin: Origin, rule: Arc<TablePolicy>, known: Option<&Known>) -> Self {
         Self {
             origin,
             rule,
@@ -43,6 +49,7 @@ impl Table {
             plan: None,
             open: None,
             added: Vec::new(),
+            rewritten: false,
             parts: 0,
         }
     }
@@ -86,7 +93,7 @@ pub(super) fn compare(old: &TableSchema, new: &TableSchema, ddl: &[AddedColumn])
                     .iter()
                     .rev()
                     .find(|a| a.name.eq_ignore_ascii_case(&column.name))
-                    .map_or(ColumnDefault::Unknown, |a| a.default_for(column));
+                    .map_or(ColumnDefault::Unknown, |a| old_value(&a.default, column));
                 if default == ColumnDefault::Unknown {
                     change.stale = Some(format!("column {:?} was added with a value per row", column.name));
                 }
@@ -107,17 +114,65 @@ pub(super) fn compare(old: &TableSchema, new: &TableSchema, ddl: &[AddedColumn])
     change
 }
 
-/// Whether a type change leaves what the warehouse already shows right.
-fn keeps_values(old: &crate::model::Column, new: &crate::model::Column) -> bool {
-    use crate::model::ColumnType::{Binary, Decimal, Int16, Int32, Int64, Text};
-    match (old.ty, new.ty) {
-        (a, b) if a == b => true,
-        (Int16, Int32 | Int64) | (Int32, Int64) => true,
-        (Int16 | Int32 | Int64, Decimal { scale: 0, .. }) => true,
-        (Decimal { precision: p, scale: s }, Decimal { precision: q, scale: t }) => s == t && q >= p,
-        (Text { bytes_max: a }, Text { bytes_max: b }) | (Binary { bytes_max: a }, Binary { bytes_max: b }) => {
-            b.is_none() || (a.is_some() && b >= a)
+/// Whether a type change leaves what the warehouse already shows right: the new type holds every old value as it is.
+fn keeps_values(old: &Column, new: &Column) -> bool {
+    join_types(old.ty, new.ty) == Some(new.ty)
+}
+
+/// What rows written before have in an added column, in the column's neutral text form.
+fn old_value(default: &AddedDefault, column: &Column) -> ColumnDefault {
+    use ColumnType::{Binary, Boolean, Date, Decimal, Float32, Float64, Int16, Int32, Int64, Json, Text, Timestamp, TimestampTz};
+    let literal = |text: &str| ColumnDefault::Literal(text.to_owned());
+    let label = column.source.starts_with("enum") || column.source.starts_with("time");
+    match (default, column.ty) {
+        (AddedDefault::Null, _) => ColumnDefault::Null,
+        (AddedDefault::Unknown, _) => ColumnDefault::Unknown,
+        // A literal TIMESTAMP is in the time zone of the session that ran the DDL.
+        (_, Binary { .. } | Json | TimestampTz) => ColumnDefault::Unknown,
+        (AddedDefault::Literal(text), Boolean) => match text.as_str() {
+            "0" => literal("false"),
+            "1" => literal("true"),
+            _ => ColumnDefault::Unknown,
+        },
+        (AddedDefault::Literal(text), Int16 | Int32 | Int64) if text.parse::<i64>().is_ok() => literal(text),
+        (AddedDefault::Literal(text), Decimal { .. } | Float32 | Float64) if text.parse::<f64>().is_ok() => literal(text),
+        (AddedDefault::Literal(text), Text { .. }) if !column.source.starts_with("time") => literal(text),
+        (AddedDefault::Literal(text), Date) if is_day(text) => literal(text),
+        (AddedDefault::Literal(text), Timestamp) if text.len() >= 19 && is_day(text.get(..10).unwrap_or_default()) => {
+            literal(text)
         }
-        _ => false,
+        (AddedDefault::Literal(_), _) => ColumnDefault::Unknown,
+        (AddedDefault::Implicit, Boolean) => literal("false"),
+        (AddedDefault::Implicit, Int16 | Int32 | Int64 | Decimal { .. } | Float32 | Float64) => literal("0"),
+        (AddedDefault::Implicit, Text { .. }) if !label => literal(""),
+        // The zero date, which becomes NULL.
+        (AddedDefault::Implicit, Date | Timestamp) => ColumnDefault::Null,
+        (AddedDefault::Implicit, Text { .. }) => ColumnDefault::Unknown,
     }
+}
+
+/// Whether the text is a day with month and day above zero, `YYYY-MM-DD`.
+fn is_day(text: &str) -> bool {
+    let mut parts = text.split('-').map(|p| p.parse::<u32>().ok());
+    let (year, month, day) = (parts.next().flatten(), parts.next().flatten(), parts.next().flatten());
+    text.len() == 10 && year.is_some() && month.is_some_and(|m| m > 0) && day.is_some_and(|d| d > 0)
+}
+
+/// The decoder's policies for a table.
+pub(super) fn policies(rule: &TablePolicy) -> Policies {
+    let table = ValuePolicy {
+        tinyint1: match rule.tinyint1 {
+            config::TinyInt1::Boolean => decode::TinyInt1::Boolean,
+            config::TinyInt1::Smallint => decode::TinyInt1::SmallInt,
+        },
+        zero_dates: match rule.zero_dates {
+            config::ZeroDates::Null => decode::ZeroDates::Null,
+            config::ZeroDates::Park => decode::ZeroDates::Refuse,
+        },
+        invalid_text: match rule.invalid_text {
+            config::InvalidText::Replace => decode::InvalidText::Replace,
+            config::InvalidText::Park => decode::InvalidText::Refuse,
+        },
+    };
+    Policies { table, ..Policies::default() }
 }

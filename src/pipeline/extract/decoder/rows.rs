@@ -2,11 +2,14 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::Decoder;
+use tokio::task::JoinHandle;
+
+use super::{DAY_US, Decoder};
 use crate::{
-    batch::{OpenBatch, SealReason},
+    batch::{OpenBatch, SealReason, Sealed},
+    config::LakeChanges,
     decode::{Plan, RowTime},
-    model::{ColumnDefault, Origin, Parked, Seq, Step},
+    model::{ColumnDefault, FileStep, Origin, Parked, Seq, Step},
     pipeline::extract::{
         ExtractError,
         cut::Pending,
@@ -120,7 +123,7 @@ impl Decoder {
     fn replan(&mut self, i: usize, map: &Arc<TableMap>) -> Result<Option<Arc<Plan>>, ExtractError> {
         self.seal_table(i, SealReason::Schema);
         let declared = self.runtime.block_on(self.source.declared(&map.database, &map.table))?;
-        let plan = match Plan::compile(map, &declared, &self.tables[i].rule.policies) {
+        let plan = match Plan::compile(map, &declared, &tables::policies(&self.tables[i].rule)) {
             Ok(plan) => Arc::new(plan),
             Err(e) => {
                 self.park(i, e.to_string())?;
@@ -137,8 +140,12 @@ impl Decoder {
             self.park(i, reason)?;
             return Ok(None);
         }
+        let rewritten = std::mem::take(&mut self.tables[i].rewritten);
         if self.tables[i].known.as_ref() != Some(&plan.schema().id()) {
             self.learn_schema(i, &plan)?;
+        } else if rewritten {
+            // MODIFY to a wider type shows in the schema; this did not.
+            self.needs_snapshot(i, "ALTER TABLE changed or removed rows without events".to_owned());
         }
         self.tables[i].plan = Some((Arc::clone(map), Arc::clone(&plan)));
         Ok(Some(plan))
@@ -210,8 +217,9 @@ impl Decoder {
         }
         self.since.get_or_insert_with(Instant::now);
         let table = &mut self.tables[i];
+        let net = table.rule.lake == LakeChanges::Net;
         let schema = Arc::clone(open.schema());
-        let sealed = open.seal(table.rule.net);
+        let sealed = open.seal();
         self.metrics.sealed(&table.origin, reason, &sealed);
         let order = FileOrder {
             origin: table.origin.clone(),
@@ -219,10 +227,18 @@ impl Decoder {
             schema,
             first_seq: sealed.first_seq(),
             part: table.parts,
-            day: self.day,
-            net: table.rule.net,
+            committed_at: self.day * DAY_US,
+            net,
         };
         table.parts += 1;
-        self.pending.push(Pending::File(self.files.start(&self.runtime, order, sealed)));
+        let file = self.start_file(order, sealed);
+        self.pending.push(Pending::File(file));
+    }
+
+    /// Starts making a file, as soon as one of the few places in the queue for the encoders is free. Encoders wait for nobody, so
+    /// this ends.
+    pub(super) fn start_file(&self, order: FileOrder, sealed: Sealed) -> JoinHandle<Result<FileStep, ExtractError>> {
+        let place = self.runtime.block_on(self.files.place());
+        self.files.start(&self.runtime, order, sealed, place)
     }
 }

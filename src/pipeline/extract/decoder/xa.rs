@@ -7,9 +7,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{DAY_US, Decoder};
+use super::Decoder;
 use crate::{
     batch::{OpenBatch, SealReason},
+    config::LakeChanges,
     decode::{Plan, RowTime},
     model::{FileStep, Seq},
     pipeline::extract::{ExtractError, cut::Pending, files::FileOrder},
@@ -20,7 +21,8 @@ use tokio::task::JoinHandle;
 /// A branch whose rows are being read.
 #[derive(Debug)]
 pub(super) struct Branch {
-    xid: String,
+    /// Marker that names the branch's files; taken with the first of them.
+    mark: Option<Seq>,
     /// Provisional number of the next row.
     next: Seq,
     open: BTreeMap<usize, OpenBatch>,
@@ -28,12 +30,8 @@ pub(super) struct Branch {
 }
 
 impl Branch {
-    pub(super) fn new(xid: String) -> Self {
-        Self { xid, next: Seq(0), open: BTreeMap::new(), files: Vec::new() }
-    }
-
-    pub(super) fn xid(&self) -> &str {
-        &self.xid
+    pub(super) fn new() -> Self {
+        Self { mark: None, next: Seq(0), open: BTreeMap::new(), files: Vec::new() }
     }
 }
 
@@ -71,7 +69,7 @@ impl Decoder {
         transaction.rows += (branch.next.0 - before.0) as u64;
         let fits = open.reserve(&self.budget);
         if open.bytes() >= self.limits.batch_bytes || !fits {
-            branch.files.push(self.xa_file(i, open, transaction.committed_at));
+            self.xa_file(branch, i, open, transaction.committed_at);
             if !fits {
                 self.seal_all();
                 self.runtime.block_on(self.budget.room());
@@ -82,64 +80,62 @@ impl Decoder {
         outcome
     }
 
-    fn xa_file(&mut self, i: usize, open: OpenBatch, at: i64) -> JoinHandle<Result<FileStep, ExtractError>> {
+    fn xa_file(&mut self, branch: &mut Branch, i: usize, open: OpenBatch, at: i64) {
+        // Provisional rows have no place in the shard's order yet; the name only has to be unique.
+        let first_seq = *branch.mark.get_or_insert_with(|| self.mark());
         let table = &mut self.tables[i];
+        let net = table.rule.lake == LakeChanges::Net;
         let schema = Arc::clone(open.schema());
-        let sealed = open.seal(table.rule.net);
+        let sealed = open.seal();
         self.metrics.sealed(&table.origin, SealReason::Full, &sealed);
         let order = FileOrder {
             origin: table.origin.clone(),
             target: table.target().clone(),
             schema,
-            // Provisional rows have no place in the shard's order yet; the name only has to be unique.
-            first_seq: self.seq,
+            first_seq,
             part: table.parts,
-            day: at.div_euclid(DAY_US) as i32,
-            net: table.rule.net,
+            committed_at: at,
+            net,
         };
         table.parts += 1;
-        self.files.start(&self.runtime, order, sealed)
+        branch.files.push(self.start_file(order, sealed));
     }
 
     /// XA PREPARE: the branch's rows become files that wait for the outcome.
-    pub(super) fn xa_prepared(&mut self) -> Result<(), ExtractError> {
-        let Some(open) = self.transaction.take() else { return Ok(()) };
+    pub(super) fn xa_prepared(&mut self, xid: String) {
+        let Some(open) = self.transaction.take() else { return };
         if let Some(branch) = open.xa {
-            self.prepared(branch, open.committed_at);
+            self.prepared(xid, branch, open.committed_at);
         }
-        Ok(())
     }
 
-    pub(super) fn prepared(&mut self, mut branch: Branch, committed_at: i64) {
+    pub(super) fn prepared(&mut self, xid: String, mut branch: Branch, committed_at: i64) {
         for (i, open) in std::mem::take(&mut branch.open) {
-            let file = self.xa_file(i, open, committed_at);
-            branch.files.push(file);
+            self.xa_file(&mut branch, i, open, committed_at);
         }
         if branch.files.is_empty() {
             return;
         }
-        self.xa_rows.insert(branch.xid.clone(), branch.next.0);
-        self.pending.push(Pending::XaPrepared { xid: branch.xid, files: branch.files });
+        self.xa_rows.insert(xid.clone(), branch.next.0);
+        self.pending.push(Pending::XaPrepared { xid, files: branch.files });
         self.covers(committed_at);
     }
 
     /// XA COMMIT: the rows take the next numbers.
-    pub(super) fn xa_committed(&mut self, xid: String, committed_at: i64) -> Result<(), ExtractError> {
-        let Some(rows) = self.xa_rows.remove(&xid) else { return Ok(()) };
+    pub(super) fn xa_committed(&mut self, xid: String, committed_at: i64) {
+        let Some(rows) = self.xa_rows.remove(&xid) else { return };
         let base = self.seq;
         self.seq = Seq(base.0 + rows);
         self.decoded += rows as u64;
         self.pending.push(Pending::XaCommitted { xid, base, committed_at });
         self.covers(committed_at);
-        Ok(())
     }
 
     /// XA ROLLBACK: the rows never happened.
-    pub(super) fn xa_rolled_back(&mut self, xid: String) -> Result<(), ExtractError> {
+    pub(super) fn xa_rolled_back(&mut self, xid: String) {
         if self.xa_rows.remove(&xid).is_some() {
             self.pending.push(Pending::XaRolledBack { xid });
             self.since.get_or_insert_with(std::time::Instant::now);
         }
-        Ok(())
     }
 }
