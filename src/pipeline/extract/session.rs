@@ -73,6 +73,7 @@ pub(super) async fn run(extract: &Extract, log: &mut LogWriter, backoff: &mut Ba
         schemas: Arc::clone(&extract.schemas),
         source: CatalogReader::new(extract.address.clone()),
         budget: extract.budget.clone(),
+        clock: Arc::clone(&extract.clock),
         metrics: Arc::clone(&metrics),
         process: Arc::clone(&extract.metrics),
         until,
