@@ -21,7 +21,6 @@ use crate::{
         channel::{self, IN_FLIGHT_BYTES},
         follow::follow,
         start::{self, StartPoint},
-        table_map::Flavor,
     },
 };
 
