@@ -158,16 +158,10 @@ impl Drop for Temporary {
 impl Inner {
     fn write_temporary(&self, content: &[u8]) -> io::Result<Temporary> {
         let name = format!("{:016x}-{}", self.nonce, self.count.fetch_add(1, Ordering::Relaxed));
-        let folder = self.root.join(TEMPORARY);
-        let path = folder.join(name);
-        let mut file = match File::create_new(&path) {
-            // Somebody cleaned the root up while we run.
-            Err(e) if e.kind() == ErrorKind::NotFound && self.root.is_dir() => {
-                make_folder(&folder)?;
-                File::create_new(&path)?
-            }
-            other => other?,
-        };
+        // Not made anew when it is missing: that is a root whose file system is not mounted, and objects written below
+        // the bare mount point would be lost from sight.
+        let path = self.root.join(TEMPORARY).join(name);
+        let mut file = File::create_new(&path)?;
         let temporary = Temporary(path);
         file.write_all(content)?;
         // Some file systems (delayed allocation, quotas, NFS) report a full disk only here.
