@@ -148,7 +148,7 @@ impl Simulation {
     }
 
     /// Runs `future` alone and without faults until it ends.
-    fn alone<T>(&self, mut future: Pin<Box<dyn Future<Output = T> + Send + '_>>) -> T {
+    fn alone<T>(&self, mut future: Pin<Box<dyn Future<Output = T> + '_>>) -> T {
         let healthy = self.world.healthy();
         for _ in 0..2_000_000 {
             if let Poll::Ready(done) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
