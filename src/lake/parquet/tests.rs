@@ -97,10 +97,10 @@ fn values(ty: &DataType, rows: usize, nulls: bool, random: &mut StdRng) -> Array
             Arc::new(array.with_precision_and_scale(*precision, *scale).unwrap())
         }
         DataType::Date32 => {
-            Arc::new(column!(|r: &mut StdRng| r.random_range(-719_162..2_932_896)).collect::<Date32Array>())
+            Arc::new(column!(|r: &mut StdRng| r.random_range(-719_162_i32..2_932_896)).collect::<Date32Array>())
         }
         DataType::Timestamp(_, zone) => {
-            let array = column!(|r: &mut StdRng| r.random_range(-62_135_596_800_000_000..253_402_300_800_000_000))
+            let array = column!(|r: &mut StdRng| r.random_range(-62_135_596_800_000_000_i64..253_402_300_800_000_000))
                 .collect::<TimestampMicrosecondArray>();
             Arc::new(array.with_timezone_opt(zone.clone()))
         }
