@@ -1,1 +1,3 @@
-fn main() {}
+#![allow(clippy::unwrap_used)]
+
+mod lake;
