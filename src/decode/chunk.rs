@@ -54,6 +54,13 @@ impl ValueNotes {
         }
     }
 
+    /// Adds the counts of other rows of the same columns.
+    pub fn merge(&mut self, other: &Self) {
+        for (column, note, count) in other.iter() {
+            self.add(column, note, count);
+        }
+    }
+
     /// Whether nothing was lost.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
