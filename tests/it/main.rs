@@ -1,1 +1,4 @@
-fn main() {}
+//! The one integration-test binary: real servers and whole pipelines.
+
+mod decode;
+
