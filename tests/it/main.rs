@@ -1,3 +1,6 @@
+//! The one integration-test binary: real servers and whole pipelines.
+
 #![allow(clippy::unwrap_used)]
 
+mod decode;
 mod lake;
