@@ -68,7 +68,9 @@ pub(super) fn choices(node: &Value) -> Option<Vec<(&str, &str)>> {
     variants.iter().all(|v| one(v).is_some()).then(|| {
         variants
             .iter()
-            .filter_map(|v| Some((v.get("const")?.as_str()?, v.get("description").and_then(Value::as_str).unwrap_or(""))))
+            .filter_map(|v| {
+                Some((v.get("const")?.as_str()?, v.get("description").and_then(Value::as_str).unwrap_or("")))
+            })
             .collect()
     })
 }

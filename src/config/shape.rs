@@ -75,7 +75,9 @@ impl Shape<'_> {
                 None => {
                     let hint = suggestion(key, known.keys().map(String::as_str));
                     let mend = match hint.is_empty() {
-                        true => format!("remove it; known here: {}", known.keys().cloned().collect::<Vec<_>>().join(", ")),
+                        true => {
+                            format!("remove it; known here: {}", known.keys().cloned().collect::<Vec<_>>().join(", "))
+                        }
                         false => "correct its spelling or remove it".to_owned(),
                     };
                     self.problems.push(Problem::new(path, format!("unknown key{hint}"), mend));

@@ -368,7 +368,8 @@ mod tests {
         let source = |name: &str| Source::new(Some(name.to_owned()), "mysql://u@h".parse().unwrap());
         let id = source("a").server_id("p", "host");
         assert_eq!(id, source("a").server_id("p", "host"));
-        let others = [source("b").server_id("p", "host"), source("a").server_id("q", "host"), source("a").server_id("p", "g")];
+        let others =
+            [source("b").server_id("p", "host"), source("a").server_id("q", "host"), source("a").server_id("p", "g")];
         assert!(others.iter().all(|other| *other != id && SERVER_IDS.contains(other)));
     }
 }

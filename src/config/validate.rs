@@ -92,7 +92,8 @@ impl Config {
                 continue;
             }
             if rule.updated_at.is_some() && rule.key == KeyScope::Origin {
-                let mend = "set key = \"global\", or remove updated_at: with key = \"origin\" the binlog's order decides";
+                let mend =
+                    "set key = \"global\", or remove updated_at: with key = \"origin\" the binlog's order decides";
                 problems.push(Problem::new(at("updated_at"), "the column would not be used", mend));
             }
             let Some(target) = rule.target.literal() else { continue };

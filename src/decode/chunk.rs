@@ -76,7 +76,9 @@ impl ValueNotes {
         self.counts
             .iter()
             .enumerate()
-            .flat_map(|(column, counts)| Note::ALL.into_iter().zip(counts).map(move |(note, count)| (column, note, *count)))
+            .flat_map(|(column, counts)| {
+                Note::ALL.into_iter().zip(counts).map(move |(note, count)| (column, note, *count))
+            })
             .filter(|(_, _, count)| *count > 0)
     }
 }

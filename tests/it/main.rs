@@ -1,1 +1,6 @@
-fn main() {}
+//! The one integration test binary.
+
+#![allow(clippy::unwrap_used)]
+
+mod merge_model;
+mod warehouse;
