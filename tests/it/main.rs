@@ -4,3 +4,5 @@
 
 mod decode;
 mod lake;
+mod merge_model;
+mod warehouse;
