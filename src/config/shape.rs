@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    ByteSize, LakeUrl, Pattern, SourceUrl, Span, StartPoint, TargetTemplate, WarehouseUrl,
+    ByteSize, LakeUrl, Log, Pattern, SourceUrl, Span, StartPoint, TargetTemplate, WarehouseUrl,
     problem::{Misfit, Problem, suggestion},
     schema::{choices, deref},
 };
@@ -215,10 +215,7 @@ fn format(node: &Value, value: &Value) -> Option<Misfit> {
         "pipeline-name" | "shard-name" | "group-name" => name(text),
         "http-url" => (!["http://", "https://"].iter().any(|p| text.starts_with(p)))
             .then(|| Misfit::new("not an HTTP address", "write \"http://host:port\" or \"https://host\"")),
-        "log-level" => text
-            .parse::<tracing_subscriber::filter::Targets>()
-            .err()
-            .map(|e| Misfit::new(format!("not a log level: {e}"), "write error, warn, info, debug or trace")),
+        "log-level" => Log::level_fits(text).err(),
         _ => None,
     }
 }
