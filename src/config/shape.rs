@@ -91,7 +91,10 @@ impl Shape<'_> {
             let property = known.get(key).map(|p| deref(self.root, p)).unwrap_or(&Value::Null);
             if !self.problems.iter().any(|p| p.key == path || p.key.starts_with(&format!("{path}."))) {
                 let (what, mend) = match property.get("type").is_some_and(|t| t == "object") {
-                    true => (format!("the section [{path}] is missing"), format!("add [{path}] with its url")),
+                    true => (
+                        format!("the section [{path}] is missing"),
+                        format!("add [{path}] with its url, or --{path} on the command line"),
+                    ),
                     false => ("the key is missing".to_owned(), example(property)),
                 };
                 self.problems.push(Problem::new(path, what, mend));

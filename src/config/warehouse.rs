@@ -8,6 +8,9 @@ use url::Url;
 
 use super::{Secret, Span, problem::Misfit, secret::mask_urls};
 
+/// Schema of Tailwater's own tables in PostgreSQL.
+pub(super) const PRIVATE_SCHEMA: &str = "_tailwater";
+
 /// The warehouse.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,14 +31,11 @@ pub struct Warehouse {
     /// How often new log entries are merged; one transaction per group and tick. From 100 ms to 1 h. Default 1 s.
     #[serde(default = "default_tick")]
     pub tick: Span,
-    /// Schema of targets that name none, created when missing. PostgreSQL only; SQLite has no schemas and the name of a
-    /// target's table carries the schema there. Default `public`.
+    /// Schema of targets that name none, created when missing. PostgreSQL only; SQLite has no schemas, and a target
+    /// `shop.orders` is the table `shop_orders` there. Tailwater's own tables lie in the schema `_tailwater`. Default
+    /// `public`.
     #[serde(default = "default_schema")]
     pub schema: String,
-    /// Schema of Tailwater's own tables: watermarks, fences, staging, losing rows of `key = "global"`. PostgreSQL only;
-    /// in SQLite the name is a prefix. Default `_tailwater`.
-    #[serde(default = "default_private_schema")]
-    pub private_schema: String,
 }
 
 fn default_tick() -> Span {
@@ -44,10 +44,6 @@ fn default_tick() -> Span {
 
 fn default_schema() -> String {
     "public".to_owned()
-}
-
-fn default_private_schema() -> String {
-    "_tailwater".to_owned()
 }
 
 impl Warehouse {
@@ -60,7 +56,6 @@ impl Warehouse {
             password_env: None,
             tick: default_tick(),
             schema: default_schema(),
-            private_schema: default_private_schema(),
         }
     }
 }
