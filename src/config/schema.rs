@@ -102,7 +102,7 @@ fn section(root: &Value, node: &Value, path: &str, out: &mut String) {
             meaning = text(inner);
         }
         for (choice, what) in choices(inner).unwrap_or_default() {
-            meaning.push_str(&format!(" `{choice}`: {what}"));
+            meaning.push_str(&format!(" `{choice}`: {}", what.replace('\n', " ")));
         }
         if required.contains(&key.as_str()) {
             meaning.push_str(" **Required.**");

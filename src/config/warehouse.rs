@@ -58,6 +58,18 @@ impl Warehouse {
             schema: default_schema(),
         }
     }
+
+    /// The address with the password in it, from wherever it was given; `None` for SQLite.
+    pub fn postgres_url(&self) -> Option<Secret> {
+        let WarehouseUrl::Postgres(address) = &self.url else { return None };
+        let Some(password) = &self.password else { return Some(address.clone()) };
+        let mut url = Url::parse(address.reveal()).ok()?;
+        // Refused only for addresses without a host; there libpq's parameter does the same.
+        if url.set_password(Some(password.reveal())).is_err() {
+            url.query_pairs_mut().append_pair("password", password.reveal());
+        }
+        Some(Secret::new(url.to_string()))
+    }
 }
 
 /// Address of the warehouse.
@@ -164,6 +176,15 @@ impl JsonSchema for WarehouseUrl {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_from_elsewhere_joins_the_address() {
+        let mut warehouse = Warehouse::new("postgres://u@h:5432/dw?sslmode=require".parse().unwrap());
+        warehouse.password = Some(Secret::new("p@ss:w/"));
+        let url = warehouse.postgres_url().unwrap();
+        assert_eq!(url.reveal(), "postgres://u:p%40ss%3Aw%2F@h:5432/dw?sslmode=require");
+        assert!(Warehouse::new("sqlite:w.db".parse().unwrap()).postgres_url().is_none());
+    }
 
     #[test]
     fn addresses_read_and_hide_passwords() {

@@ -218,6 +218,9 @@ fn schema_and_completions_go_to_standard_output() {
     let ran = run(dir.path(), &[], &["schema", "config"]);
     let schema: serde_json::Value = serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!((ran.code, schema["title"].as_str()), (Some(0), Some("Tailwater configuration")));
+    let ran = run(dir.path(), &[], &["schema", "entry"]);
+    let schema: serde_json::Value = serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{e}"));
+    assert!(ran.code == Some(0) && schema["properties"]["log_id"].is_object(), "{schema:#}");
     for shell in ["bash", "zsh", "fish"] {
         let ran = run(dir.path(), &[], &["completions", shell]);
         assert!(ran.code == Some(0) && ran.out.contains("tailwater"), "{shell}");
