@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cli;
 mod decode;
+mod generated;
 mod lake;
 mod merge_model;
 mod warehouse;
