@@ -30,7 +30,7 @@ test: build
 	$(CARGO) test --workspace
 
 demo:
-	$(CARGO) run --package tailwater-servers --bin demo
+	$(CARGO) run --release --package tailwater-proof --bin demo
 
 bench:
 	$(CARGO) bench --package tailwater
