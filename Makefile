@@ -30,7 +30,8 @@ test: build
 	$(CARGO) test --workspace
 
 demo:
-	$(CARGO) run --package tailwater-servers --bin demo
+	$(CARGO) build --release --package tailwater --package tailwater-proof --bins
+	$(TARGET)/release/demo
 
 bench:
 	$(CARGO) bench --package tailwater
