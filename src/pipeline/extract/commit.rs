@@ -15,7 +15,7 @@ use crate::{
     model::{FileStep, Step},
 };
 
-use super::files::FileMaker;
+
 
 /// Commits cuts until the channel closes.
 ///
