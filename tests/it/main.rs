@@ -1,1 +1,3 @@
-fn main() {}
+//! Tests against real servers, in one binary.
+
+mod charset;
