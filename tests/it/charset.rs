@@ -41,19 +41,22 @@ fn every_collation_of_the_server_is_known() {
 #[test]
 fn every_code_converts_as_in_the_server() {
     let server = server();
-    let names = server.query("SELECT CHARACTER_SET_NAME FROM information_schema.CHARACTER_SETS").unwrap();
+    let names = server.query("SELECT CHARACTER_SET_NAME, MAXLEN FROM information_schema.CHARACTER_SETS").unwrap();
     assert_eq!(names.len(), 41);
     let mut statements = String::from(CODES);
-    for name in names.iter().filter(|name| *name != "binary") {
-        let longer = match name.as_str() {
-            "ujis" | "eucjpms" => "UNION ALL SELECT code FROM three_bytes",
-            "gb18030" => "UNION ALL SELECT code FROM four_bytes",
-            _ => "",
+    for row in &names {
+        let (name, longest) = row.split_once('\t').unwrap();
+        let codes = match (name, longest) {
+            ("binary", _) => continue,
+            // Characters of one byte say all about a text of them.
+            (_, "1") => "FROM codes WHERE LENGTH(code) = 1",
+            ("ujis" | "eucjpms", _) => "FROM (SELECT code FROM codes UNION ALL SELECT code FROM three_bytes) AS c",
+            ("gb18030", _) => "FROM (SELECT code FROM codes UNION ALL SELECT code FROM four_bytes) AS c",
+            _ => "FROM codes",
         };
         write!(
             statements,
-            "SELECT '{name}', HEX(code), HEX(CONVERT(CONVERT(code USING {name}) USING utf8mb4))
-             FROM (SELECT code FROM codes {longer}) AS c;"
+            "SELECT '{name}', HEX(code), HEX(CONVERT(CONVERT(code USING {name}) USING utf8mb4)) {codes};"
         )
         .unwrap();
     }
@@ -86,7 +89,7 @@ fn every_code_converts_as_in_the_server() {
             wrong.push(row);
         }
     }
-    assert!(checked > 2_000_000, "{checked}");
+    assert!(checked > 1_000_000, "{checked}");
     assert!(wrong.is_empty(), "{} differ, the first: {:?}", wrong.len(), wrong.iter().take(20).collect::<Vec<_>>());
 }
 
