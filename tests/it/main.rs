@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod charset;
 mod cli;
 mod decode;
 mod generated;
