@@ -1,7 +1,7 @@
 //! One memory limit for all batches of the process, whatever the size of a transaction.
 //!
 //! Builders, sealed batches and encoded files waiting for their upload all hold a share. A decode thread that gets no
-//! share seals its largest batch and waits: encoding and uploading never wait for shares, so shares come back.
+//! share seals its batches and waits empty-handed: encoding and uploading never wait for shares, so shares come back.
 
 use std::sync::Arc;
 
@@ -9,6 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Shares are counted in units of 64 KiB: fine enough for small batches, and 2^32 of them fit any machine.
 const UNIT: usize = 64 << 10;
+
+/// Room that a waiting decode thread wants to see before it goes on: one growth step of a batch.
+const ROOM: usize = 1 << 20;
 
 /// The limit, shared by all shards. Cloning gives another handle to the same limit.
 #[derive(Clone, Debug)]
@@ -61,16 +64,11 @@ impl Budget {
         }
     }
 
-    /// Grows `hold` to `bytes`, waiting until others give back. Cancel safe.
-    pub async fn grow(&self, hold: &mut Hold, bytes: usize) {
-        let more = self.units(bytes).saturating_sub(hold.units());
-        if more == 0 {
-            return;
-        }
-        // The semaphore is never closed.
-        if let Ok(permit) = Arc::clone(&self.units).acquire_many_owned(more).await {
-            hold.add(permit);
-        }
+    /// Waits until there is room for a new batch. Cancel safe. Wait holding no share: two holders that wait for each other
+    /// would wait for ever.
+    pub async fn room(&self) {
+        // The semaphore is never closed, and nothing is kept: the next batch takes its share when it has rows.
+        drop(self.units.acquire_many((ROOM / UNIT) as u32).await);
     }
 
     /// Shrinks `hold` to `bytes`.

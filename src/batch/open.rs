@@ -1,6 +1,6 @@
 //! The open batch of one table.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use crate::{
     batch::{Budget, Hold, Sealed},
@@ -14,6 +14,9 @@ const CHUNK_ROWS: usize = 8192;
 
 /// Bytes per chunk: bounds what a few rows with huge values keep in a builder that is still growing by doubling.
 const CHUNK_BYTES: usize = 4 << 20;
+
+/// Rows between two looks at a chunk's bytes. Rows of ordinary events are below 64 KiB, so a chunk overshoots by 4 MiB at most.
+const LOOK_ROWS: usize = 64;
 
 /// What one open batch grows its share of the budget by.
 const HOLD_STEP: usize = 1 << 20;
@@ -38,15 +41,20 @@ pub struct OpenBatch {
     chunks: Vec<Chunk>,
     chunk_bytes: usize,
     rows: usize,
+    schema: Arc<TableSchema>,
     hold: Hold,
-    /// When the first row came.
-    pub since: Instant,
 }
 
 impl OpenBatch {
     /// An empty batch of rows with `schema`.
-    pub fn new(schema: &Arc<TableSchema>, now: Instant) -> Self {
-        Self { builder: ChunkBuilder::new(schema), chunks: Vec::new(), chunk_bytes: 0, rows: 0, hold: Hold::default(), since: now }
+    pub fn new(schema: &Arc<TableSchema>) -> Self {
+        let builder = ChunkBuilder::new(schema);
+        Self { builder, chunks: Vec::new(), chunk_bytes: 0, rows: 0, schema: Arc::clone(schema), hold: Hold::default() }
+    }
+
+    /// Schema of the rows.
+    pub fn schema(&self) -> &Arc<TableSchema> {
+        &self.schema
     }
 
     /// Where rows are decoded to. Call [`settle`](Self::settle) after each row.
@@ -54,9 +62,12 @@ impl OpenBatch {
         &mut self.builder
     }
 
-    /// Freezes the growing chunk when it is full. Cheap; call it after each decoded row.
-    pub fn settle(&mut self) {
-        if self.builder.rows() >= CHUNK_ROWS || self.builder.bytes() >= CHUNK_BYTES {
+    /// Freezes the growing chunk when it is full. Call it after each decoded row; `wide` says that rows may be so large that
+    /// bytes have to be counted every time, which costs a look at every column.
+    pub fn settle(&mut self, wide: bool) {
+        let rows = self.builder.rows();
+        let look = wide || rows.is_multiple_of(LOOK_ROWS);
+        if rows >= CHUNK_ROWS || (look && self.builder.bytes() >= CHUNK_BYTES) {
             self.freeze();
         }
     }
@@ -91,21 +102,15 @@ impl OpenBatch {
         bytes <= self.hold.bytes() || budget.try_grow(&mut self.hold, bytes.next_multiple_of(HOLD_STEP))
     }
 
-    /// As [`reserve`](Self::reserve), waiting for the share. Cancel safe.
-    pub async fn reserve_waiting(&mut self, budget: &Budget) {
-        let bytes = self.bytes().next_multiple_of(HOLD_STEP);
-        budget.grow(&mut self.hold, bytes).await;
-    }
-
     /// Ends the batch. The share of the budget goes along with the rows.
-    pub fn seal(mut self, net: bool) -> Sealed {
+    pub fn seal(mut self) -> Sealed {
         self.freeze();
         let mut notes = ValueNotes::default();
         let mut ops = OpCounts::default();
-        for chunk in &mut self.chunks {
-            notes.merge(&std::mem::take(&mut chunk.notes));
+        for chunk in &self.chunks {
+            notes.merge(&chunk.notes);
             chunk.op.iter().for_each(|op| ops.count(*op));
         }
-        Sealed::new(self.chunks, net, notes, ops, self.hold)
+        Sealed::new(self.chunks, notes, ops, self.hold)
     }
 }

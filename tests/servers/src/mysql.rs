@@ -31,8 +31,6 @@ pub const USER: &str = "tw";
 /// The password of [`USER`].
 pub const PASSWORD: &str = "tw-secret";
 
-/// Tries at a free port, should another process take it first.
-const PORT_TRIES: usize = 4;
 /// How much of the binlog folder and of memory a server takes is kept small: tests run several at
 /// once. Durability against power loss is not needed; a killed server loses nothing by these.
 const LEAN: &[&str] = &[
@@ -140,15 +138,11 @@ impl Mysql {
             cache::copy_folder(&template, &data)?;
         }
         let mut mysql = Self { server, installation, options, port: 0, server_id: next_id() };
-        for _ in 1..PORT_TRIES {
-            mysql.port = process::free_port()?;
-            match mysql.launch() {
-                Err(error) if format!("{error:#}").contains("Address already in use") => {}
-                result => return result.map(|()| mysql),
-            }
-        }
-        mysql.port = process::free_port()?;
-        mysql.launch().map(|()| mysql)
+        process::on_free_port(|port| {
+            mysql.port = port;
+            mysql.launch()
+        })?;
+        Ok(mysql)
     }
 
     /// Address of the server; always the loopback interface.
@@ -260,7 +254,7 @@ impl Mysql {
     /// # Errors
     /// The server's error text.
     pub fn gtid_executed(&self) -> Result<String> {
-        Ok(self.value("SELECT REPLACE(@@gtid_executed, '\\n', '')")?)
+        self.value("SELECT REPLACE(@@gtid_executed, '\\n', '')")
     }
 
     /// Names of the binlog files, oldest first.

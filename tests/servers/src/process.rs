@@ -201,7 +201,7 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Result<String> {
 
 /// A port that nothing listens on, and that the kernel does not hand to outgoing connections: a
 /// server that is restarted finds its port free again.
-pub(crate) fn free_port() -> Result<u16> {
+fn free_port() -> Result<u16> {
     /// Where to look next; starts at a point that differs between processes.
     static NEXT: Mutex<Option<u32>> = Mutex::new(None);
     const FIRST: u32 = 10_000;
@@ -221,4 +221,17 @@ pub(crate) fn free_port() -> Result<u16> {
         }
     }
     bail!("no free port between {FIRST} and {end}")
+}
+
+/// Calls `launch` with a free port, and again with another when someone took it in between.
+pub(crate) fn on_free_port(mut launch: impl FnMut(u16) -> Result<()>) -> Result<()> {
+    /// Losing the race is rare; losing it this often means something else is wrong.
+    const TRIES: usize = 4;
+    for _ in 1..TRIES {
+        match launch(free_port()?) {
+            Err(error) if format!("{error:#}").contains("ddress already in use") => {}
+            result => return result,
+        }
+    }
+    launch(free_port()?)
 }

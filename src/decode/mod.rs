@@ -1,0 +1,20 @@
+//! From row images to Arrow columns.
+//!
+//! A [`Plan`] is compiled once per TABLE_MAP content; [`Rows`] walks the images of one rows event by it and appends
+//! values to a [`ChunkBuilder`]. No value is allocated on its own, and no row exists in between.
+
+pub mod charset;
+pub mod chunk;
+mod column;
+mod decimal;
+pub mod json;
+pub mod plan;
+pub mod policy;
+pub mod rows;
+mod temporal;
+mod value;
+
+pub use chunk::{Chunk, ChunkBuilder, Note, ValueNotes};
+pub use plan::{Declared, Plan, PlanError};
+pub use policy::{InvalidText, Policies, TinyInt1, ValuePolicy, ZeroDates};
+pub use rows::{DecodeError, Fault, RowTime, Rows};

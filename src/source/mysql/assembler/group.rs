@@ -1,0 +1,58 @@
+//! The group that is being read.
+
+use std::fmt::Write as _;
+
+use crate::source::mysql::{
+    gtid::Gtid,
+    wire::{Truncated, Wire},
+};
+
+/// How far a group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Announced; its first statement decides what it is.
+    Fresh,
+    /// Between BEGIN (or XA START) and its end.
+    Open,
+}
+
+/// An announced and unfinished group.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) gtid: Option<Gtid>,
+    /// MariaDB: domain, server, sequence number.
+    pub(super) domain: Option<(u32, u32, u64)>,
+    pub(super) committed_at_us: i64,
+    pub(super) phase: Phase,
+}
+
+/// Longest part of an XID (XA specification, `MAXGTRIDSIZE` and `MAXBQUALSIZE`).
+const XID_PART_MAX: u32 = 64;
+
+/// Reads an XA_PREPARE event (38): whether it is XA COMMIT … ONE PHASE, and the XID in normal form.
+pub(super) fn parse_xa_prepare(body: &[u8]) -> Result<(bool, String), Truncated> {
+    let mut wire = Wire(body);
+    let one_phase = wire.u8()? != 0;
+    let format = wire.u32()?;
+    let (gtrid, bqual) = (wire.u32()?, wire.u32()?);
+    if gtrid > XID_PART_MAX || bqual > XID_PART_MAX {
+        return Err(Truncated);
+    }
+    let (gtrid, bqual) = (wire.bytes(gtrid as usize)?, wire.bytes(bqual as usize)?);
+    Ok((one_phase, xid(gtrid, bqual, format)))
+}
+
+/// The normal form of an XID, the one the server writes: `X'gtrid',X'bqual',format` with lower-case digits.
+pub(in crate::source::mysql) fn xid(gtrid: &[u8], bqual: &[u8], format: u32) -> String {
+    let mut text = String::with_capacity(16 + 2 * (gtrid.len() + bqual.len()));
+    for part in [gtrid, bqual] {
+        text.push_str("X'");
+        for byte in part {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text.push_str("',");
+    }
+    let _ = write!(text, "{format}");
+    text
+}

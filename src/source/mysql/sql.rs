@@ -1,0 +1,50 @@
+//! Every SQL text that is sent to a source. All of it is read-only.
+
+/// Heartbeats are sent when the log has been silent for this long; both names are set because 8.4 dropped the older.
+pub(super) fn dump_session(heartbeat_ns: u128, replica_uuid: &str) -> String {
+    // net_write_timeout: a consumer that stalls (object store, decode of a huge row) must not make the server drop us; its
+    // default is 60 s. wait_timeout: the dump connection sends nothing itself.
+    format!(
+        "SET @master_heartbeat_period={heartbeat_ns}, @source_heartbeat_period={heartbeat_ns}, \
+         @slave_uuid='{replica_uuid}', @replica_uuid='{replica_uuid}', \
+         SESSION net_write_timeout=3600, SESSION net_read_timeout=3600, SESSION wait_timeout=86400"
+    )
+}
+
+/// MariaDB: capability 4 = understands its GTID events; without it the server replaces them. Strict mode refuses a position
+/// that the server's log has no trace of.
+pub(super) fn mariadb_dump_session(position: &str) -> String {
+    format!(
+        "SET @mariadb_slave_capability=4, @slave_connect_state='{position}', @slave_gtid_strict_mode=1, \
+         @slave_gtid_ignore_duplicates=0"
+    )
+}
+
+pub(super) const VERSION: &str = "SELECT @@version";
+
+/// A global variable that not every server has: no row where it does not exist.
+pub(super) fn variable(name: &str) -> String {
+    format!("SHOW GLOBAL VARIABLES LIKE '{}'", name.replace('_', "\\_"))
+}
+
+pub(super) const GTID_EXECUTED: &str = "SELECT @@GLOBAL.gtid_executed";
+pub(super) const GTID_PURGED: &str = "SELECT @@GLOBAL.gtid_purged";
+pub(super) const MARIADB_BINLOG_POSITION: &str = "SELECT @@GLOBAL.gtid_binlog_pos";
+
+/// MariaDB: what was committed before the first event of `file`.
+pub(super) fn mariadb_position_of(file: &str) -> String {
+    format!("SELECT BINLOG_GTID_POS('{}', 4)", file.replace(['\'', '\\'], ""))
+}
+
+pub(super) const BINARY_LOGS: &str = "SHOW BINARY LOGS";
+
+/// Columns declared TINYINT(1) of a table: `(database, table)`.
+pub(super) const BOOLEAN_COLUMNS: &str = "SELECT COLUMN_NAME FROM information_schema.COLUMNS \
+     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_TYPE LIKE 'tinyint(1)%'";
+
+/// Index name and column of each UNIQUE key without NULL, by key and place: `(database, table)`.
+pub(super) const UNIQUE_KEYS: &str = "SELECT s.INDEX_NAME, s.COLUMN_NAME FROM information_schema.STATISTICS s \
+     WHERE s.TABLE_SCHEMA = ? AND s.TABLE_NAME = ? AND s.NON_UNIQUE = 0 AND NOT EXISTS (\
+       SELECT 1 FROM information_schema.STATISTICS n WHERE n.TABLE_SCHEMA = s.TABLE_SCHEMA AND n.TABLE_NAME = s.TABLE_NAME \
+       AND n.INDEX_NAME = s.INDEX_NAME AND (n.NULLABLE = 'YES' OR n.COLUMN_NAME IS NULL OR n.SUB_PART IS NOT NULL)) \
+     ORDER BY s.INDEX_NAME <> 'PRIMARY', s.INDEX_NAME, s.SEQ_IN_INDEX";
