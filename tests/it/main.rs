@@ -1,1 +1,4 @@
-fn main() {}
+//! Tests of the whole program on real servers.
+#![allow(clippy::unwrap_used)]
+
+mod crash;

@@ -10,12 +10,15 @@ mod source;
 mod target;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-pub use log::{LogReport, check_log};
+pub use log::{LogReport, check_log, count_entries};
 pub use report::{Report, Rows, TableReport};
 pub(crate) use target::Target;
 
@@ -57,6 +60,15 @@ pub async fn compare(shards: &[Shard], warehouse: &Warehouse, tables: &[Table]) 
         report.tables.push(compared);
     }
     Ok(report)
+}
+
+/// The greatest `_tw_seq` of a target: grows with every merge of new rows. `None` while there is no
+/// such target or no row in it.
+///
+/// # Errors
+/// When the warehouse cannot be read.
+pub async fn newest_seq(warehouse: &Warehouse, table: &Table) -> Result<Option<i64>> {
+    Target::open(warehouse).await?.newest_seq(table).await
 }
 
 /// Separates the parts of a key; no text of the shop has it.

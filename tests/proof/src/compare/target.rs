@@ -90,6 +90,19 @@ impl Target {
         })
     }
 
+    /// The greatest `_tw_seq` of a target.
+    pub(super) async fn newest_seq(&mut self, table: &Table) -> Result<Option<i64>> {
+        let (schema, name) = place(self, table);
+        if self.columns(&schema, &name).await?.is_empty() {
+            return Ok(None);
+        }
+        let sql = format!("SELECT MAX(_tw_seq) FROM {}.{}", quoted(&schema), quoted(&name));
+        Ok(match self {
+            Self::Sqlite(conn) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(conn).await?,
+            Self::Postgres(conn) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(conn).await?,
+        })
+    }
+
     /// Names and types of the target's columns.
     async fn columns(&mut self, schema: &str, name: &str) -> Result<Vec<(String, String)>> {
         Ok(match self {
