@@ -75,7 +75,8 @@ pub(crate) fn measure(command: &mut Command) -> Result<Figures> {
 fn stat(proc: &str) -> Result<(char, (f64, f64))> {
     let text = fs::read_to_string(format!("{proc}/stat"))?;
     // The name in parentheses may hold spaces; what follows its end does not.
-    let fields: Vec<&str> = text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+    let fields: Vec<&str> =
+        text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
     let field = |number: usize| fields.get(number - 3).copied().unwrap_or_default();
     let state = field(3).chars().next().context("no state in /proc")?;
     Ok((state, (field(14).parse()?, field(15).parse()?)))

@@ -237,7 +237,11 @@ fn configuration(servers: &[Mysql], warehouse: &Warehouse, lake: &Lake) -> Strin
     }
     match lake {
         Lake::Folder => line("[lake]\nurl = \"./lake\"".to_owned()),
-        Lake::S3(s3) => line(format!("[lake]\nurl = \"s3://lake/tw\"\nendpoint = \"{}\"\nregion = \"{}\"", s3.endpoint(), S3::REGION)),
+        Lake::S3(s3) => line(format!(
+            "[lake]\nurl = \"s3://lake/tw\"\nendpoint = \"{}\"\nregion = \"{}\"",
+            s3.endpoint(),
+            S3::REGION
+        )),
     }
     line("flush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"".to_owned());
     line(match warehouse {

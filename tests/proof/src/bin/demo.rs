@@ -130,7 +130,10 @@ async fn demo(arguments: &Arguments) -> Result<bool> {
     let report = compare(&shards, &warehouse, &tables(false)).await?;
     eprintln!("{report}");
     for log in check_log(&folder.path().join("lake"))? {
-        eprintln!("log of {}: {} entries without a gap, {} files, {} rows", log.shard, log.entries, log.files, log.rows);
+        eprintln!(
+            "log of {}: {} entries without a gap, {} files, {} rows",
+            log.shard, log.entries, log.files, log.rows
+        );
     }
     print_lags(probe);
     if arguments.keep {
@@ -195,7 +198,10 @@ fn binary(arguments: &Arguments) -> Result<PathBuf> {
 fn shards(count: u64) -> Result<(Vec<Mysql>, Vec<Shard>)> {
     let servers: Vec<Mysql> = std::thread::scope(|scope| {
         let starts: Vec<_> = (0..count).map(|_| scope.spawn(|| Mysql::start(MysqlOptions::default()))).collect();
-        starts.into_iter().map(|start| start.join().map_err(|_| anyhow::anyhow!("a start panicked"))?).collect::<Result<_>>()
+        starts
+            .into_iter()
+            .map(|start| start.join().map_err(|_| anyhow::anyhow!("a start panicked"))?)
+            .collect::<Result<_>>()
     })?;
     let shards = servers.iter().zip(1..).map(|(server, n)| Shard { name: format!("s{n}"), url: server.root_url() });
     let shards = shards.collect();
@@ -209,8 +215,7 @@ fn run_command(servers: &[Mysql], warehouse: &str) -> Vec<String> {
         words.push(format!("s{n}=mysql://{USER}:{PASSWORD}@{}:{}", server.host(), server.port()));
     }
     words.extend(
-        ["--tables", "shop.*", "--lake", "./lake", "--warehouse", warehouse, "--start", "earliest"]
-            .map(str::to_owned),
+        ["--tables", "shop.*", "--lake", "./lake", "--warehouse", warehouse, "--start", "earliest"].map(str::to_owned),
     );
     words
 }

@@ -105,7 +105,9 @@ async fn compare_table(shards: &[Shard], target: &mut Target, table: &Table) -> 
         }
         match &layout {
             None => layout = Some(columns),
-            Some(first) if *first != columns => report.note(format!("{} has other columns than the first shard", shard.name)),
+            Some(first) if *first != columns => {
+                report.note(format!("{} has other columns than the first shard", shard.name))
+            }
             Some(_) => {}
         }
     }
@@ -155,9 +157,10 @@ fn check_row(
         .map(|(column, (left, right))| format!("{}: source {left:?}, target {right:?}", column.name))
         .collect();
     if source.origin != row.origin {
-        report.found(|r| &mut r.differing, || {
-            format!("{}: lies on {}, the target says {}", shown(&key), source.origin, row.origin)
-        });
+        report.found(
+            |r| &mut r.differing,
+            || format!("{}: lies on {}, the target says {}", shown(&key), source.origin, row.origin),
+        );
     } else if !differs.is_empty() {
         report.found(|r| &mut r.differing, || format!("{} (_tw_seq {}): {}", shown(&key), row.seq, differs.join("; ")));
     }

@@ -71,7 +71,8 @@ impl Target {
                 }
             }
         }
-        let condition = if columns.iter().any(|(name, _)| name == "_tw_deleted") { " WHERE NOT _tw_deleted" } else { "" };
+        let condition =
+            if columns.iter().any(|(name, _)| name == "_tw_deleted") { " WHERE NOT _tw_deleted" } else { "" };
         let sql = format!("SELECT {} FROM {}.{}{condition}", expressions.join(", "), quoted(&schema), quoted(&name));
         let rows = self.rows(sql, layout).await.with_context(|| format!("reading {schema}.{name}"))?;
         Ok(Some(TargetRows { absent, rows }))

@@ -17,7 +17,8 @@ async fn copy(shards: &[Shard], conn: &mut SqliteConnection) -> Result<()> {
             let (layout, rows) = source::read(shard, &table).await?;
             let name = format!("shop_{}", table.name);
             if !created {
-                let columns: Vec<String> = layout.columns.iter().map(|c| format!("\"{}\" {}", c.name, affinity(c.kind))).collect();
+                let columns: Vec<String> =
+                    layout.columns.iter().map(|c| format!("\"{}\" {}", c.name, affinity(c.kind))).collect();
                 let sql = format!("CREATE TABLE {name} (_tw_origin TEXT, _tw_seq INTEGER, {})", columns.join(", "));
                 conn.execute(AssertSqlSafe(sql)).await?;
                 created = true;
@@ -78,7 +79,11 @@ async fn the_load_runs_and_every_kind_of_difference_is_found() -> Result<()> {
 
     for (table, damage, found) in [
         ("orders", "DELETE FROM shop_orders WHERE rowid = 3", [1, 0, 0, 0]),
-        ("customers", "INSERT INTO shop_customers (_tw_origin, _tw_seq, id) VALUES ('s1:shop.customers', 9, '0')", [0, 1, 0, 0]),
+        (
+            "customers",
+            "INSERT INTO shop_customers (_tw_origin, _tw_seq, id) VALUES ('s1:shop.customers', 9, '0')",
+            [0, 1, 0, 0],
+        ),
         ("parcels", "UPDATE shop_parcels SET grams = grams + 1 WHERE rowid IN (2, 5)", [0, 0, 2, 0]),
         ("stock", "INSERT INTO shop_stock SELECT * FROM shop_stock LIMIT 2", [0, 0, 0, 2]),
         ("items", "UPDATE shop_items SET _tw_origin = 's9:shop.items' WHERE rowid = 1", [1, 1, 0, 0]),
