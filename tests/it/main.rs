@@ -4,6 +4,7 @@
 
 mod charset;
 mod cli;
+mod crash;
 mod decode;
 mod generated;
 mod lake;
