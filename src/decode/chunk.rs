@@ -54,6 +54,13 @@ impl ValueNotes {
         }
     }
 
+    /// Adds the counts of other rows of the same columns.
+    pub fn merge(&mut self, other: &Self) {
+        for (column, note, count) in other.iter() {
+            self.add(column, note, count);
+        }
+    }
+
     /// Whether nothing was lost.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
@@ -69,7 +76,9 @@ impl ValueNotes {
         self.counts
             .iter()
             .enumerate()
-            .flat_map(|(column, counts)| Note::ALL.into_iter().zip(counts).map(move |(note, count)| (column, note, *count)))
+            .flat_map(|(column, counts)| {
+                Note::ALL.into_iter().zip(counts).map(move |(note, count)| (column, note, *count))
+            })
             .filter(|(_, _, count)| *count > 0)
     }
 }

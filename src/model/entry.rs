@@ -66,10 +66,12 @@ pub enum EntryKind {
     Position,
     /// A writer took over the log. The first entry of every writer.
     Claim,
+    /// The writer stopped cleanly. Carries no steps; the next writer need not watch whether the log still moves.
+    Release,
 }
 
-/// Where reading resumes on the source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where reading resumes on the source. All unset in a new log, whose first writer begins where its configuration says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Executed GTID set in MySQL's text form (or MariaDB's `domain-server-seq` list); `None` without GTID.
     pub gtid_set: Option<String>,
@@ -93,14 +95,61 @@ pub struct Catalog {
 pub struct Known {
     /// Where its rows go.
     pub target: Target,
-    /// Id of its newest schema.
-    pub schema: Digest,
+    /// Id of its newest schema; `None` when it was parked before a schema was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Digest>,
     /// Why its rows are not in the lake since some position; only a new snapshot clears it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<String>,
     /// Why values of old rows are no longer right in the warehouse (a DDL changed them without events).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs_snapshot: Option<String>,
+    /// Number of a snapshot that has begun and not ended: a new writer resumes it or begins another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Seq>,
+}
+
+impl Catalog {
+    /// Takes in one step. Returns whether anything changed.
+    ///
+    /// The log derives its catalog with this, so that the catalog cannot say anything the steps did not.
+    pub fn apply(&mut self, step: &Step) -> bool {
+        match step {
+            Step::File(_) => false,
+            Step::Schema { origin, target, schema, .. } => self.learn(origin, target, |k| {
+                k.target = target.clone();
+                k.schema = Some(schema.clone());
+            }),
+            Step::Floor(f) if f.cause == FloorCause::Drop => self.origins.remove(&f.origin).is_some(),
+            Step::Floor(_) => false,
+            Step::SnapshotBegin { origin, seq } => self.change(origin, |k| k.snapshot = Some(*seq)),
+            Step::SnapshotEnd { origin, .. } => self.change(origin, |k| {
+                k.snapshot = None;
+                k.parked = None;
+                k.needs_snapshot = None;
+            }),
+            // Also one whose schema was never understood: the reason must survive the writer.
+            Step::Parked(p) => self.learn(&p.origin, &p.target, |k| k.parked = Some(p.reason.clone())),
+            Step::NeedsSnapshot { origin, reason, .. } => {
+                self.change(origin, |k| k.needs_snapshot = Some(reason.clone()))
+            }
+        }
+    }
+
+    fn learn(&mut self, origin: &Origin, target: &Target, edit: impl FnOnce(&mut Known)) -> bool {
+        let unknown =
+            || Known { target: target.clone(), schema: None, parked: None, needs_snapshot: None, snapshot: None };
+        let new = !self.origins.contains_key(origin);
+        self.origins.entry(origin.clone()).or_insert_with(unknown);
+        self.change(origin, edit) || new
+    }
+
+    fn change(&mut self, origin: &Origin, edit: impl FnOnce(&mut Known)) -> bool {
+        let Some(known) = self.origins.get_mut(origin) else { return false };
+        let before = known.clone();
+        edit(known);
+        *known != before
+    }
 }
 
 /// One thing that happened, in the order of the entry.

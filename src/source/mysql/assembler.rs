@@ -38,6 +38,8 @@ pub enum Event<'a> {
         gtid: Option<&'a Gtid>,
         /// Commit on the server that is read, UTC microseconds; before MySQL 8.0 the statement's start, in whole seconds.
         committed_at_us: i64,
+        /// XA START: the group ends in `XaPrepare`, or in `Commit` when the transaction was committed in one phase.
+        xa: bool,
     },
     /// Rows of a captured table.
     Rows {
@@ -225,7 +227,7 @@ impl Assembler {
             let domain = Some((head.domain, event.server_id, head.sequence));
             self.group = Some(Group { gtid: None, domain, committed_at_us: started_us, phase });
             // MariaDB's GTID event is the BEGIN, except in front of a single statement.
-            return Ok((!head.standalone).then_some(Event::Begin { gtid: None, committed_at_us: started_us }));
+            return Ok((!head.standalone).then_some(Event::Begin { gtid: None, committed_at_us: started_us, xa: false }));
         }
         let GroupHead { gtid, committed_at_us } = match event.event_type {
             code::GTID_TAGGED => gtid_event::parse_tagged(event.body),
@@ -314,12 +316,13 @@ impl Assembler {
         let statement = ddl::classify(&query.sql, &query.database, query.mode);
         let phase = self.group_of(event).phase;
         match (statement, phase) {
-            (Statement::Begin, Phase::Fresh) => {
+            (begin @ (Statement::Begin | Statement::XaBegin), Phase::Fresh) => {
+                let xa = begin == Statement::XaBegin;
                 let group = self.group_of(event);
                 group.phase = Phase::Open;
-                Ok(Some(Event::Begin { gtid: group.gtid.as_ref(), committed_at_us: group.committed_at_us }))
+                Ok(Some(Event::Begin { gtid: group.gtid.as_ref(), committed_at_us: group.committed_at_us, xa }))
             }
-            (Statement::Begin, Phase::Open) => Err(self.fault(event, Fault::Unfinished)),
+            (Statement::Begin | Statement::XaBegin, Phase::Open) => Err(self.fault(event, Fault::Unfinished)),
             (Statement::Commit, _) => self.end_transaction(event, Event::Commit),
             (Statement::Rollback, _) => self.end_transaction(event, Event::Rollback),
             (Statement::Within, _) => Ok(None),

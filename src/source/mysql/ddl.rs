@@ -28,8 +28,10 @@ pub struct TableName {
 /// What the text of a Query event is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
-    /// BEGIN, START TRANSACTION, XA START.
+    /// BEGIN, START TRANSACTION.
     Begin,
+    /// XA START: the rows that follow wait for the outcome of a prepared transaction.
+    XaBegin,
     /// COMMIT.
     Commit,
     /// ROLLBACK of the whole transaction.

@@ -381,6 +381,15 @@ impl Executed {
             Self::Untracked => None,
         }
     }
+
+    /// Whether everything in `target` has been read. Without GTIDs that cannot be told: `false`.
+    pub fn covers(&self, target: &Self) -> bool {
+        match (self, target) {
+            (Self::Set(read), Self::Set(target)) => target.is_subset(read),
+            (Self::Domains(read), Self::Domains(target)) => target.is_behind(read),
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]

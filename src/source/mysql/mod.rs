@@ -1,6 +1,7 @@
 //! MySQL and MariaDB as sources.
 
 pub mod assembler;
+pub mod catalog;
 pub mod channel;
 pub mod connect;
 pub mod cursor;

@@ -154,7 +154,7 @@ fn rollback(mut p: Parser<'_>) -> Statement {
 
 fn xa(mut p: Parser<'_>) -> Option<Statement> {
     Some(match p.next()? {
-        t if t.is("START") || t.is("BEGIN") => Statement::Begin,
+        t if t.is("START") || t.is("BEGIN") => Statement::XaBegin,
         t if t.is("END") || t.is("PREPARE") => Statement::Within,
         t if t.is("COMMIT") => Statement::XaCommit { xid: read_xid(&mut p)? },
         t if t.is("ROLLBACK") => Statement::XaRollback { xid: read_xid(&mut p)? },

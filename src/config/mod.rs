@@ -1,0 +1,99 @@
+//! The configuration: plain data, its file format, and the check that reports every problem at once.
+//!
+//! A file is parsed into a neutral tree ([`document`](self)), its references are replaced, the tree is compared with
+//! the JSON Schema generated from these very structs (unknown keys, types, formats), and only then becomes [`Config`].
+//! What depends on several keys is checked last. Nothing here connects to anything.
+
+mod document;
+mod glob;
+mod lake;
+mod limits;
+mod load;
+mod problem;
+mod reference;
+mod rules;
+mod schema;
+mod secret;
+mod shape;
+mod short_form;
+mod source;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod units;
+mod validate;
+mod warehouse;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use glob::Pattern;
+pub use lake::{Codec, Lake, LakeUrl};
+pub use limits::{Limits, Log, LogFormat};
+pub use problem::{Misfit, Problem, Problems};
+pub use reference::Env;
+pub use rules::{TablePolicy, TableRules};
+pub use schema::{reference_table, schema};
+pub use secret::{MASK, Secret, mask_urls};
+pub use short_form::ShortForm;
+pub use source::{LONE_SHARD, SERVER_IDS, Source, SourceUrl, StartPoint, Tls, TlsMode};
+pub use tables::{Deletes, InvalidText, KeyScope, LakeChanges, TableRule, TargetTemplate, TinyInt1, ZeroDates};
+pub use units::{ByteSize, Span};
+pub use validate::Role;
+pub use warehouse::{Warehouse, WarehouseUrl};
+
+use crate::model::Digest;
+
+/// Configuration of one pipeline: sources, tables, lake, warehouse.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of the pipeline. It is the first folder below the lake's place, so that several pipelines may share a lake;
+    /// changing it begins a new lake. Letters, digits, `_`, `-`; at most 64 characters. Default `default`.
+    #[serde(default = "default_pipeline")]
+    #[schemars(extend("format" = "pipeline-name"))]
+    pub pipeline: String,
+    /// MySQL servers to read. `apply` needs none.
+    #[serde(default)]
+    pub source: Vec<Source>,
+    /// Where Parquet files and commit logs lie.
+    pub lake: Lake,
+    /// Where rows are merged into. `extract` needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warehouse: Option<Warehouse>,
+    /// Which tables are copied, and how.
+    #[serde(default)]
+    pub table: Vec<TableRule>,
+    /// Bounds on memory and batches.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Logging to standard error.
+    #[serde(default)]
+    pub log: Log,
+}
+
+fn default_pipeline() -> String {
+    "default".to_owned()
+}
+
+impl Config {
+    /// Digest of the effective configuration, defaults included, secrets masked: changing a password changes nothing,
+    /// changing what is copied does.
+    pub fn digest(&self) -> Digest {
+        // Serialising plain structs into memory cannot fail.
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// The table rules, ready to be asked.
+    pub fn table_rules(&self) -> TableRules {
+        TableRules::new(self.table.clone())
+    }
+
+    /// How often gathered changes become files and a log entry.
+    pub fn flush_interval(&self) -> std::time::Duration {
+        /// Without a warehouse nobody waits, and a minute keeps the bill for S3 requests small.
+        const ALONE: Span = Span::seconds(60);
+        let tick = self.warehouse.as_ref().map_or(ALONE, |w| w.tick);
+        self.lake.flush_interval.unwrap_or(tick).get()
+    }
+}

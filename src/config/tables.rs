@@ -1,0 +1,264 @@
+//! `[[table]]`: which tables are copied, and how.
+
+use std::{fmt, str::FromStr};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::{glob::Pattern, problem::Misfit};
+use crate::model::Target;
+
+/// A rule for tables. Rules are tried in order, the first that matches a table decides. Without any rule every table is
+/// copied with the defaults. Tables of MySQL itself (`mysql`, `sys`, `performance_schema`, `information_schema`), of
+/// Vitess (`_vt`) and shadow tables of online schema changes (`_t_gho`, `_t_ghc`, `_t_del`, `_t_new`, `_t_old`) are
+/// never copied.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TableRule {
+    /// Pattern on `database.table`: `*` any characters, `?` one, `[0-9]` one of a set (`[!0-9]` none of it), `{a,b}`
+    /// either, `\` takes the next character as it is. Compared case-sensitively.
+    #[serde(rename = "match")]
+    #[schemars(extend("examples" = ["*.*"]))]
+    pub pattern: Pattern,
+    /// Leaves the matching tables out. No other key makes sense beside it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exclude: bool,
+    /// Table of the warehouse, `[schema.]table`. `{database}` and `{table}` stand for the source's names. Many source
+    /// tables may share a target: `match = "shop_*.orders_*"`, `target = "shop.orders"`. Default
+    /// `{database}.{table}`.
+    #[serde(default)]
+    pub target: TargetTemplate,
+    /// What identifies a row of the target. Default `origin`.
+    #[serde(default)]
+    pub key: KeyScope,
+    /// Column that decides which shard's row is newer with `key = "global"`. Default: the time of the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<String>,
+    /// What a delete on the source does in the target. Default `hard`.
+    #[serde(default)]
+    pub deletes: Deletes,
+    /// Which changes the lake keeps. Default `net`.
+    #[serde(default)]
+    pub lake: LakeChanges,
+    /// Tables of one group are merged in one transaction, so that what one source transaction wrote becomes visible
+    /// together; groups are independent of each other. Default `main`.
+    #[serde(default = "default_group")]
+    #[schemars(extend("format" = "group-name"))]
+    pub group: String,
+    /// What TINYINT(1) becomes. Default `boolean`.
+    #[serde(default)]
+    pub tinyint1: TinyInt1,
+    /// What becomes of dates that are none, such as 0000-00-00. Default `null`, counted in a metric.
+    #[serde(default)]
+    pub zero_dates: ZeroDates,
+    /// What becomes of text that is not valid in its character set. Default `replace`, counted in a metric.
+    #[serde(default)]
+    pub invalid_text: InvalidText,
+}
+
+fn default_group() -> String {
+    "main".to_owned()
+}
+
+impl TableRule {
+    /// A rule with defaults for everything but the pattern.
+    pub fn new(pattern: Pattern) -> Self {
+        Self {
+            pattern,
+            exclude: false,
+            target: TargetTemplate::default(),
+            key: KeyScope::default(),
+            updated_at: None,
+            deletes: Deletes::default(),
+            lake: LakeChanges::default(),
+            group: default_group(),
+            tinyint1: TinyInt1::default(),
+            zero_dates: ZeroDates::default(),
+            invalid_text: InvalidText::default(),
+        }
+    }
+}
+
+/// What identifies a row of a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyScope {
+    /// The origin and the primary key: rows of different source tables never meet.
+    #[default]
+    Origin,
+    /// The primary key alone. The operator states that it is unique across all source tables of the target; where a row
+    /// lives on two shards (while it moves), one wins: live before deleted, then the newest, then the origin's name.
+    Global,
+}
+
+/// What a delete on the source does in the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Deletes {
+    /// The row is deleted.
+    #[default]
+    Hard,
+    /// The row stays with `_tw_deleted` set.
+    Soft,
+    /// The row stays as it is.
+    Ignore,
+}
+
+/// Which changes the lake keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LakeChanges {
+    /// The last change per key and batch.
+    #[default]
+    Net,
+    /// Every change.
+    All,
+}
+
+/// What TINYINT(1) becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TinyInt1 {
+    /// BOOLEAN: zero is false, every other number true.
+    #[default]
+    Boolean,
+    /// SMALLINT: the number.
+    Smallint,
+}
+
+/// What becomes of dates that are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ZeroDates {
+    /// NULL.
+    #[default]
+    Null,
+    /// The table stops arriving until it is read anew.
+    Park,
+}
+
+/// What becomes of text that is not valid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InvalidText {
+    /// Each invalid part becomes U+FFFD.
+    #[default]
+    Replace,
+    /// The table stops arriving until it is read anew.
+    Park,
+}
+
+/// `[schema.]table` with `{database}` and `{table}` in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetTemplate(String);
+
+impl TargetTemplate {
+    /// The target of a source table.
+    pub fn fill(&self, database: &str, table: &str) -> Target {
+        // One pass, so that a database called "{table}" stays what it is.
+        let mut out = String::with_capacity(self.0.len() + database.len() + table.len());
+        let mut rest = self.0.as_str();
+        while let Some((before, after)) = rest.split_once('{') {
+            out.push_str(before);
+            let (name, tail) = after.split_once('}').unwrap_or((after, ""));
+            out.push_str(if name == "database" { database } else { table });
+            rest = tail;
+        }
+        out.push_str(rest);
+        Target::new(out)
+    }
+
+    /// The target when it is the same for every table.
+    pub fn literal(&self) -> Option<&str> {
+        (!self.0.contains('{')).then_some(self.0.as_str())
+    }
+}
+
+impl Default for TargetTemplate {
+    fn default() -> Self {
+        Self("{database}.{table}".to_owned())
+    }
+}
+
+impl FromStr for TargetTemplate {
+    type Err = Misfit;
+
+    fn from_str(text: &str) -> Result<Self, Misfit> {
+        const FORM: &str = "write \"schema.table\" or \"table\", with {database} and {table} for the source's names";
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let name = after.split_once('}').map(|(name, _)| name);
+            match name {
+                Some("database" | "table") if !before.contains('}') => {}
+                Some(other) => {
+                    let hint = super::problem::suggestion(other, ["database", "table"]);
+                    return Err(Misfit::new(format!("{{{other}}} stands for nothing{hint}"), FORM));
+                }
+                None => return Err(Misfit::new("a { is not closed", FORM)),
+            }
+            rest = after.split_once('}').map_or("", |(_, tail)| tail);
+        }
+        if rest.contains('}') {
+            return Err(Misfit::new("a } closes nothing", FORM));
+        }
+        let parts: Vec<&str> = text.split('.').collect();
+        let plain = |p: &str| !p.trim().is_empty() && p.trim() == p && !p.chars().any(char::is_control);
+        if parts.len() > 2 || !parts.iter().all(|p| plain(p)) {
+            return Err(Misfit::new("not a target table", FORM));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for TargetTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for TargetTemplate {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TargetTemplate {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for TargetTemplate {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TargetTemplate".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "target-template" })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_fill_once() {
+        let t: TargetTemplate = "dw.{database}_{table}".parse().unwrap();
+        assert_eq!(t.fill("{table}", "orders").as_str(), "dw.{table}_orders");
+        assert_eq!(t.literal(), None);
+        assert_eq!("shop.orders".parse::<TargetTemplate>().unwrap().literal(), Some("shop.orders"));
+    }
+
+    #[test]
+    fn bad_templates_are_refused() {
+        for bad in ["", ".", "a.", "a.b.c", "{databse}", "{table", "table}", " a", "a. b"] {
+            assert!(bad.parse::<TargetTemplate>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What depends on several keys, or on bounds that the schema cannot say.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::{ByteSize, Config, Deletes, KeyScope, Problem, Span, TableRule, WarehouseUrl, problem::suggestion};
+
+/// Which halves a verb runs; each needs its own sections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Both halves: `run`, `check`.
+    Both,
+    /// MySQL to the lake.
+    Extract,
+    /// The lake to the warehouse.
+    Apply,
+    /// Only looks: whatever is configured.
+    Look,
+}
+
+impl Role {
+    fn extracts(self) -> bool {
+        matches!(self, Self::Both | Self::Extract)
+    }
+
+    fn applies(self) -> bool {
+        matches!(self, Self::Both | Self::Apply)
+    }
+}
+
+impl Config {
+    /// Adds every problem that reading single keys could not find.
+    pub(super) fn validate(&self, role: Role, problems: &mut Vec<Problem>) {
+        self.sections(role, problems);
+        self.sources(problems);
+        self.tables(problems);
+        self.bounds(problems);
+    }
+
+    fn sections(&self, role: Role, problems: &mut Vec<Problem>) {
+        let reported = |p: &[Problem], key: &str| p.iter().any(|p| p.key.starts_with(key));
+        if role.extracts() && self.source.is_empty() && !reported(problems, "source") {
+            let mend = "add [[source]] with name and url, or --source name=mysql://user:password@host:port";
+            problems.push(Problem::new("source", "no source is configured", mend));
+        }
+        if role.applies() && self.warehouse.is_none() && !reported(problems, "warehouse") {
+            let mend = "add [warehouse] with its url, or --warehouse sqlite:warehouse.db";
+            problems.push(Problem::new("warehouse", "no warehouse is configured", mend));
+        }
+    }
+
+    fn sources(&self, problems: &mut Vec<Problem>) {
+        let mut names: HashMap<String, usize> = HashMap::new();
+        let mut servers: HashMap<(&str, u16), usize> = HashMap::new();
+        for (i, source) in self.source.iter().enumerate() {
+            let at = |key: &str| format!("source[{i}].{key}");
+            if source.name.is_none() && self.source.len() > 1 {
+                // A refused name has its problem already.
+                if !problems.iter().any(|p| p.key == at("name")) {
+                    let mend = "give each source a name; it is stored in every row and must not change later";
+                    problems.push(Problem::new(at("name"), "the key is missing", mend));
+                }
+            } else if let Some(first) = names.insert(source.shard().as_str().to_ascii_lowercase(), i) {
+                let what = format!("the name {:?} is taken by source[{first}]", source.shard().as_str());
+                problems.push(Problem::new(at("name"), what, "give each source a name of its own"));
+            }
+            // The host of a stand-in for an address that was refused.
+            let real = source.url.host != "example.invalid";
+            if let Some(first) = servers.insert((&source.url.host, source.url.port), i).filter(|_| real) {
+                let what = format!("the server is read by source[{first}] already");
+                let mend = "remove one of the two: every row would arrive twice, under two origins";
+                problems.push(Problem::new(at("url"), what, mend));
+            }
+            within(at("heartbeat"), source.heartbeat, Duration::from_secs(1), Duration::from_secs(300), problems);
+        }
+    }
+
+    fn tables(&self, problems: &mut Vec<Problem>) {
+        // Stand-ins for patterns that were refused would match everything.
+        let refused = problems.iter().any(|p| p.key.starts_with("table[") && p.key.ends_with("].match"));
+        let mut targets: HashMap<&str, (usize, &TableRule)> = HashMap::new();
+        for (i, rule) in self.table.iter().enumerate() {
+            let at = |key: &str| format!("table[{i}].{key}");
+            let earlier = self.table[..i].iter().position(|e| e.pattern == rule.pattern || e.pattern.is_everything());
+            if let Some(earlier) = earlier.filter(|_| !refused) {
+                let what = format!("the rule never applies: table[{earlier}] matches first");
+                problems.push(Problem::new(at("match"), what, "put the narrower rule first, or remove one"));
+            }
+            if rule.exclude {
+                let plain = TableRule { exclude: true, ..TableRule::new(rule.pattern.clone()) };
+                if serde_json::to_value(rule).ok() != serde_json::to_value(plain).ok() {
+                    let mend = "keep only match and exclude, or remove exclude";
+                    problems.push(Problem::new(at("exclude"), "an excluded table has further settings", mend));
+                }
+                continue;
+            }
+            if rule.updated_at.is_some() && rule.key == KeyScope::Origin {
+                let mend =
+                    "set key = \"global\", or remove updated_at: with key = \"origin\" the binlog's order decides";
+                problems.push(Problem::new(at("updated_at"), "the column would not be used", mend));
+            }
+            let Some(target) = rule.target.literal() else { continue };
+            match targets.get(target) {
+                Some((first, other)) if !agree(rule, other) => {
+                    let what = format!("the target {target:?} has other settings in table[{first}]");
+                    let mend = "give both rules the same key, updated_at, deletes and group: they describe one table";
+                    problems.push(Problem::new(at("target"), what, mend));
+                }
+                Some(_) => {}
+                None => {
+                    targets.insert(target, (i, rule));
+                }
+            }
+        }
+    }
+
+    fn bounds(&self, problems: &mut Vec<Problem>) {
+        const TICK_MIN: Duration = Duration::from_millis(100);
+        const TICK_MAX: Duration = Duration::from_secs(3600);
+        if let Some(interval) = self.lake.flush_interval {
+            within("lake.flush_interval".to_owned(), interval, TICK_MIN, TICK_MAX, problems);
+        }
+        if let Some(warehouse) = &self.warehouse {
+            within("warehouse.tick".to_owned(), warehouse.tick, TICK_MIN, TICK_MAX, problems);
+            let password = warehouse.password.is_some() || warehouse.password_file.is_some();
+            if matches!(warehouse.url, WarehouseUrl::Sqlite(_)) && password {
+                problems.push(Problem::new("warehouse.password", "SQLite has no password", "remove it"));
+            }
+            for (key, schema) in [("schema", &warehouse.schema), ("private_schema", &warehouse.private_schema)] {
+                // PostgreSQL cuts identifiers behind 63 bytes.
+                if schema.is_empty() || schema.len() > 63 || schema.contains(['.', '\0']) {
+                    let mend = "use 1 to 63 bytes without a dot";
+                    problems.push(Problem::new(format!("warehouse.{key}"), "not a schema name", mend));
+                }
+            }
+            if warehouse.schema == warehouse.private_schema {
+                let mend = "choose another schema for Tailwater's own tables";
+                problems.push(Problem::new("warehouse.private_schema", "the same as warehouse.schema", mend));
+            }
+        }
+        let limits = &self.limits;
+        for (key, size, min) in [
+            ("batch_memory", limits.batch_memory, ByteSize::mib(16)),
+            ("batch_bytes_max", limits.batch_bytes_max, ByteSize::mib(1)),
+            ("tick_bytes_max", limits.tick_bytes_max, ByteSize::mib(1)),
+        ] {
+            if size < min {
+                let mend = format!("write at least {min}");
+                problems.push(Problem::new(format!("limits.{key}"), format!("{size} is too small"), mend));
+            }
+        }
+        if limits.batch_bytes_max > limits.batch_memory {
+            let what = format!("{} is more than batch_memory, {}", limits.batch_bytes_max, limits.batch_memory);
+            problems.push(Problem::new("limits.batch_bytes_max", what, "lower it or raise batch_memory"));
+        }
+    }
+
+    /// The configured source called `name`.
+    ///
+    /// # Errors
+    /// There is none; the problem names those that there are.
+    pub fn source_named(&self, name: &str) -> Result<&super::Source, Problem> {
+        self.source.iter().find(|s| s.shard().as_str() == name).ok_or_else(|| {
+            let names: Vec<String> = self.source.iter().map(|s| s.shard().to_string()).collect();
+            let hint = suggestion(name, names.iter().map(String::as_str));
+            let mend = format!("name one of: {}", names.join(", "));
+            Problem::new("--shard", format!("no source is called {name:?}{hint}"), mend)
+        })
+    }
+}
+
+/// Whether two rules may feed one target.
+fn agree(a: &TableRule, b: &TableRule) -> bool {
+    let settings = |r: &TableRule| -> (KeyScope, Option<String>, Deletes, String) {
+        (r.key, r.updated_at.clone(), r.deletes, r.group.clone())
+    };
+    settings(a) == settings(b)
+}
+
+fn within(key: String, span: Span, min: Duration, max: Duration, problems: &mut Vec<Problem>) {
+    if span.get() < min || span.get() > max {
+        let mend = format!("write a duration from {} to {}", Span(min), Span(max));
+        problems.push(Problem::new(key, format!("{span} is out of bounds"), mend));
+    }
+}

@@ -1,0 +1,23 @@
+//! The lake: immutable Parquet files and, per shard, the commit log that says which of them exist.
+//!
+//! - [`store`]: where objects are kept (S3, a folder).
+//! - [`paths`]: what lies where.
+//! - [`log`]: the commit log, its one writer and its readers.
+//! - [`schemas`]: table schemas by id.
+//! - [`parquet`]: rows to files and back.
+//! - [`consumers`]: who applies the logs, and how far.
+
+pub mod clock;
+pub mod consumers;
+pub mod log;
+pub mod parquet;
+pub mod paths;
+pub mod proof;
+pub mod schemas;
+pub mod store;
+
+pub use clock::{Clock, SystemClock};
+pub use log::{Appended, Draft, LogEntry, LogError, LogReader, LogWriter, OpenOptions, ReadFrom, WriterId};
+pub use paths::{DataName, ObjectPath, Partition, WriterMark};
+pub use schemas::{SchemaError, Schemas};
+pub use store::{Created, Directory, Listed, Page, S3, S3Options, StaticKeys, Store, StoreError, StoreErrorKind};

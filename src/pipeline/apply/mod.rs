@@ -1,0 +1,142 @@
+//! One table group's application: commit logs → staging → one merge per tick.
+//!
+//! Nothing is remembered here that matters: where the group stands is in the warehouse, and every session begins by
+//! reading it there. A tick gathers what all shards' logs have ([`cursor`]), follows schema changes, stages the rows and
+//! merges them in one transaction that also moves the watermarks. A tick that fails leaves the warehouse as it was.
+//!
+//! A table that cannot go on is parked: its origins get an *exception*, a watermark of their own that stays behind while
+//! the group goes on. Every session begins by trying to catch them up, so the repair is: mend the cause, restart.
+
+mod catch_up;
+pub mod cursor;
+mod files;
+mod session;
+mod tick;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    config::TableRules,
+    lake::{LogError, Schemas, Store, StoreError},
+    metrics::GroupMetrics,
+    pipeline::backoff::Backoff,
+    warehouse::{Warehouse, WarehouseError},
+};
+
+/// Bytes of files in one tick. Bounds what a tick stages after a long outage, and so how long one merge takes; one entry is
+/// never split.
+pub const TICK_BYTES: u64 = 256 << 20;
+
+/// How long another applier of the group must have been silent before this one takes over unasked. Several ticks of the
+/// slowest sensible schedule, so that two appliers do not take turns.
+pub const QUIET: Duration = Duration::from_secs(15);
+
+/// One group's applier.
+#[derive(Debug)]
+pub struct Apply {
+    /// Name of the group.
+    pub group: String,
+    /// Pipeline whose lake is read; part of the group's name in the warehouse.
+    pub pipeline: String,
+    /// This process.
+    pub writer: String,
+    /// Where rows go.
+    pub warehouse: Arc<dyn Warehouse>,
+    /// Where rows come from.
+    pub store: Arc<dyn Store>,
+    /// Schema documents of the lake.
+    pub schemas: Arc<Schemas>,
+    /// Which tables belong to the group, and how they are merged.
+    pub rules: Arc<TableRules>,
+    /// Shortest time between two merges.
+    pub tick: Duration,
+    /// Take the group over from another applier.
+    pub take_over: bool,
+    /// Rings when an extractor of this process stored an entry.
+    pub stored: Arc<Notify>,
+    /// Becomes true when the process shall stop after the current tick.
+    pub stop: watch::Receiver<bool>,
+    /// Becomes true when nothing more will be stored: stop when all is applied.
+    pub drain: watch::Receiver<bool>,
+    /// Where figures go.
+    pub metrics: Arc<GroupMetrics>,
+}
+
+/// Why applying a group stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The warehouse.
+    #[error(transparent)]
+    Warehouse(#[from] WarehouseError),
+    /// The commit log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The lake.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log is of a newer version.
+    #[error(transparent)]
+    Unsupported(#[from] cursor::Unsupported),
+    /// The warehouse's watermark belongs to another log.
+    #[error(
+        "the lake's log of shard {shard} is {found}, but the warehouse has applied {applied}; the lake was replaced. Give the \
+         pipeline a new name, or restore the lake"
+    )]
+    OtherLog {
+        /// The shard.
+        shard: crate::model::Shard,
+        /// Identity of the log in the lake.
+        found: String,
+        /// Identity in the warehouse.
+        applied: String,
+    },
+    /// The state of the warehouse fits neither side of a tick whose answer was lost.
+    #[error("group {group} was moved by somebody else while its merge was undecided")]
+    Undecided {
+        /// The group.
+        group: String,
+    },
+}
+
+impl ApplyError {
+    /// Whether a new session may succeed.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Warehouse(e) => matches!(e, WarehouseError::Transient { .. } | WarehouseError::Moved { .. }),
+            Self::Log(e) => e.is_transient(),
+            Self::Store(e) => !e.kind.is_definite(),
+            Self::Undecided { .. } => true,
+            Self::Unsupported(_) | Self::OtherLog { .. } => false,
+        }
+    }
+}
+
+/// Applies the group until it is told to stop or has drained.
+///
+/// # Errors
+/// Anything that another try cannot mend. Transient errors are retried with back-off for as long as it takes: the lake
+/// keeps what the warehouse cannot take.
+pub async fn run(apply: Apply) -> Result<(), ApplyError> {
+    let mut backoff = Backoff::new();
+    let mut take_over = apply.take_over;
+    let mut stop = apply.stop.clone();
+    loop {
+        match session::run(&apply, take_over, &mut backoff).await {
+            Ok(()) => return Ok(()),
+            Err(e) if e.is_transient() => {
+                apply.metrics.error(&e);
+                let pause = backoff.next();
+                tracing::warn!(group = apply.group, error = %crate::pipeline::chain(&e), ?pause, "applying failed; trying again");
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                }
+            }
+            Err(e) => return Err(e),
+        }
+        // The group is ours since the first session; a later one that finds it taken has been fenced.
+        take_over = false;
+    }
+}

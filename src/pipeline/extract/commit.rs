@@ -1,0 +1,87 @@
+//! The committer: waits for a cut's files, then appends the entry. Cuts are committed in the order they were made.
+
+use std::collections::BTreeMap;
+
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use super::{
+    ExtractError,
+    cut::{Cut, Pending},
+    xa,
+};
+use crate::{
+    lake::{Draft, LogWriter, Schemas},
+    metrics::ShardMetrics,
+    model::{FileStep, Step},
+};
+
+
+
+/// Commits cuts until the channel closes.
+///
+/// Uploads of later cuts go on while an earlier one is committed; only the appends are serial.
+///
+/// # Errors
+/// The first file that cannot be stored or entry that cannot be appended ends the session.
+pub(super) async fn commit_cuts(
+    log: &mut LogWriter,
+    mut cuts: mpsc::Receiver<Cut>,
+    files: &FileMaker,
+    schemas: &Schemas,
+    metrics: &ShardMetrics,
+    stored: &tokio::sync::Notify,
+) -> Result<(), ExtractError> {
+    let mut open_xa = log.open_xa().clone();
+    while let Some(cut) = cuts.recv().await {
+        let mut steps = Vec::with_capacity(cut.steps.len());
+        for pending in cut.steps {
+            resolve(pending, &mut steps, &mut open_xa, files, schemas).await?;
+        }
+        let file_count = steps.iter().filter(|s| matches!(s, Step::File(_))).count() as u64;
+        let bytes: u64 = steps.iter().map(|s| if let Step::File(f) = s { f.bytes } else { 0 }).sum();
+        log.append(Draft {
+            next_seq: cut.next_seq,
+            position: cut.position,
+            committed_at: cut.committed_at,
+            open_xa: open_xa.clone(),
+            steps,
+        })
+        .await?;
+        metrics.entry_stored(cut.committed_at, cut.decoded, file_count, bytes);
+        stored.notify_waiters();
+    }
+    Ok(())
+}
+
+async fn resolve(
+    pending: Pending,
+    steps: &mut Vec<Step>,
+    open_xa: &mut BTreeMap<String, Vec<FileStep>>,
+    files: &FileMaker,
+    schemas: &Schemas,
+) -> Result<(), ExtractError> {
+    match pending {
+        Pending::Ready(step) => steps.push(step),
+        Pending::File(handle) => steps.push(Step::File(finished(handle).await?)),
+        Pending::XaPrepared { xid, files: handles } => {
+            let mut prepared = Vec::with_capacity(handles.len());
+            for handle in handles {
+                prepared.push(finished(handle).await?);
+            }
+            open_xa.insert(xid, prepared);
+        }
+        Pending::XaCommitted { xid, base, committed_at } => {
+            for file in open_xa.remove(&xid).unwrap_or_default() {
+                steps.push(Step::File(xa::renumber(files, schemas, file, base, committed_at).await?));
+            }
+        }
+        Pending::XaRolledBack { xid } => {
+            open_xa.remove(&xid);
+        }
+    }
+    Ok(())
+}
+
+async fn finished(handle: JoinHandle<Result<FileStep, ExtractError>>) -> Result<FileStep, ExtractError> {
+    handle.await.map_err(|e| ExtractError::Panicked { what: "making a file".into(), cause: e.to_string() })?
+}

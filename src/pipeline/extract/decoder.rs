@@ -1,0 +1,330 @@
+//! The decode thread: transactions in, cuts out. The one owner of a shard's extraction state.
+//!
+//! It runs on a thread of its own, because decoding is the CPU work that must stay in order. What it needs from the
+//! asynchronous world (the next events, a share of memory, a look into the catalog) it waits for with
+//! [`Handle::block_on`](tokio::runtime::Handle::block_on).
+
+mod ddl;
+mod rows;
+mod xa;
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ahash::RandomState;
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, watch},
+};
+
+use super::{
+    ExtractError,
+    cut::{Cut, Pending},
+    files::FileMaker,
+    tables::Table,
+};
+use crate::{
+    batch::Budget,
+    config::TableRules,
+    lake::Schemas,
+    metrics::ShardMetrics,
+    model::{Catalog, Position, Seq, Shard},
+    source::mysql::{
+        assembler::{Assembler, Event},
+        catalog::CatalogReader,
+        channel::{Message, Receiver},
+        gtid::Executed,
+        table_map::TableMap,
+    },
+};
+
+/// Most steps in one entry. Bounds the entry's JSON to about a megabyte.
+const STEPS_MAX: usize = 2000;
+
+/// How long a shard whose transactions touch no captured table keeps its log's position. Long, because each entry is a
+/// PUT and nobody waits for it: a restart only reads that much again.
+const IDLE_POSITION: Duration = Duration::from_secs(30);
+
+/// How long the thread waits for events before it looks at its clock again.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
+
+/// What a session's decode thread is given.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) shard: Shard,
+    pub(super) rules: Arc<TableRules>,
+    pub(super) limits: Limits,
+    pub(super) assembler: Assembler,
+    pub(super) catalog: Catalog,
+    pub(super) next_seq: Seq,
+    pub(super) xa_rows: HashMap<String, i64>,
+    pub(super) files: FileMaker,
+    pub(super) schemas: Arc<Schemas>,
+    pub(super) source: CatalogReader,
+    pub(super) budget: Budget,
+    pub(super) metrics: Arc<ShardMetrics>,
+    /// With `--once`: stop when this is covered.
+    pub(super) until: Option<Executed>,
+    /// Becomes true when the process shall drain.
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// When batches are sealed and entries cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Oldest uncommitted row.
+    pub(super) flush_interval: Duration,
+    /// Rows of one open batch.
+    pub(super) batch_rows: usize,
+    /// Bytes of one open batch.
+    pub(super) batch_bytes: usize,
+}
+
+/// How a session's decoding ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The process drains; everything read up to the last whole transaction was cut.
+    Stopped,
+    /// `--once`: the wanted position is reached and cut.
+    CaughtUp,
+}
+
+/// A transaction that is being read.
+#[derive(Debug)]
+struct Open {
+    committed_at: i64,
+    /// Set for XA: rows are kept apart until the outcome is known.
+    xa: Option<xa::Branch>,
+    /// Captured row changes so far.
+    rows: u64,
+}
+
+pub(super) struct Decoder {
+    shard: Shard,
+    rules: Arc<TableRules>,
+    limits: Limits,
+    tables: Vec<Table>,
+    by_name: HashMap<(String, String), usize, RandomState>,
+    /// Table of each table map seen, by address; the map is kept alive so that the address stays its own.
+    by_map: HashMap<usize, (Arc<TableMap>, usize), RandomState>,
+    catalog: Catalog,
+    seq: Seq,
+    xa_rows: HashMap<String, i64>,
+    transaction: Option<Open>,
+    pending: Vec<Pending>,
+    decoded: u64,
+    committed_at: Option<(i64, i64)>,
+    /// When the oldest thing that is not cut yet came.
+    since: Option<Instant>,
+    last_cut: Instant,
+    last_position: Position,
+    /// Day of source commit that open batches belong to.
+    day: i64,
+    files: FileMaker,
+    schemas: Arc<Schemas>,
+    source: CatalogReader,
+    budget: Budget,
+    metrics: Arc<ShardMetrics>,
+    until: Option<Executed>,
+    stop: watch::Receiver<bool>,
+    cuts: mpsc::Sender<Cut>,
+    runtime: Handle,
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder").field("shard", &self.shard).field("seq", &self.seq).finish_non_exhaustive()
+    }
+}
+
+/// Decodes until the session ends. Runs on its own thread.
+///
+/// # Errors
+/// Everything that ends a session: a broken stream, an event that contradicts the protocol, a committer that gave up.
+pub(super) fn run(
+    setup: Setup,
+    mut events: Receiver,
+    cuts: mpsc::Sender<Cut>,
+    runtime: Handle,
+) -> Result<Ended, ExtractError> {
+    let mut assembler = setup.assembler;
+    let mut decoder = Decoder {
+        shard: setup.shard,
+        rules: setup.rules,
+        limits: setup.limits,
+        tables: Vec::new(),
+        by_name: HashMap::default(),
+        by_map: HashMap::default(),
+        catalog: setup.catalog,
+        seq: setup.next_seq,
+        xa_rows: setup.xa_rows,
+        transaction: None,
+        pending: Vec::new(),
+        decoded: 0,
+        committed_at: None,
+        since: None,
+        last_cut: Instant::now(),
+        last_position: assembler.position(),
+        day: 0,
+        files: setup.files,
+        schemas: setup.schemas,
+        source: setup.source,
+        budget: setup.budget,
+        metrics: setup.metrics,
+        until: setup.until,
+        stop: setup.stop,
+        cuts,
+        runtime,
+    };
+    decoder.follow(&mut assembler, &mut events)
+}
+
+impl Decoder {
+    fn follow(&mut self, assembler: &mut Assembler, events: &mut Receiver) -> Result<Ended, ExtractError> {
+        loop {
+            if let Some(ended) = self.at_rest(assembler)? {
+                return Ok(ended);
+            }
+            let message = self.runtime.block_on(async { tokio::time::timeout(TICK, events.recv()).await });
+            match message {
+                Err(_) => {}
+                Ok(None) => return Err(ExtractError::StreamEnded),
+                Ok(Some(Message::Connected(server_uuid))) => assembler.connected(server_uuid),
+                Ok(Some(Message::Restart(answer))) => {
+                    // Rows of the broken transaction are in the open batches and perhaps in files: the whole session is
+                    // given up. Between transactions nothing is lost by going on.
+                    if self.transaction.take().is_some_and(|t| t.rows > 0) {
+                        return Err(ExtractError::Interrupted);
+                    }
+                    // A reader that is gone needs no answer.
+                    let _ = answer.send(assembler.restart());
+                }
+                Ok(Some(Message::Events(delivery))) => {
+                    for raw in delivery.batch.iter() {
+                        if let Some(event) = assembler.push(raw)? {
+                            self.apply(event)?;
+                        }
+                        if self.transaction.is_none()
+                            && assembler.at_group_end()
+                            && let Some(ended) = self.at_rest(assembler)?
+                        {
+                            return Ok(ended);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, event: Event<'_>) -> Result<(), ExtractError> {
+        match event {
+            Event::Begin { committed_at_us, xa, .. } => self.begin(committed_at_us, xa),
+            Event::Rows { table, event } => return self.rows(table, event),
+            Event::Commit => self.commit(),
+            Event::Rollback => return self.rollback(),
+            Event::Ddl { ddl, committed_at_us } => return self.ddl(ddl.change, committed_at_us),
+            Event::StatementDml { tables } => return self.statement_dml(tables),
+            Event::XaPrepare { xid } => self.xa_prepared(xid),
+            Event::XaCommit { xid, committed_at_us } => self.xa_committed(xid, committed_at_us),
+            Event::XaRollback { xid } => self.xa_rolled_back(xid),
+            Event::Idle => self.metrics.idle(),
+            Event::Skipped => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, committed_at: i64, xa: bool) {
+        let day = committed_at.div_euclid(DAY_US);
+        if day != self.day {
+            // A file belongs to one day of source commit.
+            self.seal_all();
+            self.day = day;
+        }
+        self.transaction = Some(Open { committed_at, xa: xa.then(xa::Branch::new), rows: 0 });
+    }
+
+    fn commit(&mut self) {
+        let Some(open) = self.transaction.take() else { return };
+        if let Some(branch) = open.xa {
+            // XA COMMIT ... ONE PHASE: prepared and committed at once. No other branch can have an empty name.
+            self.prepared(String::new(), branch, open.committed_at);
+            self.xa_committed(String::new(), open.committed_at);
+        } else if open.rows > 0 {
+            self.covers(open.committed_at);
+        }
+    }
+
+    fn rollback(&mut self) -> Result<(), ExtractError> {
+        match self.transaction.take() {
+            Some(open) if open.rows > 0 && open.xa.is_none() => {
+                Err(ExtractError::RolledBackRows { shard: self.shard.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that something committed at `committed_at` waits for a cut.
+    fn covers(&mut self, committed_at: i64) {
+        self.since.get_or_insert_with(Instant::now);
+        let (low, high) = self.committed_at.unwrap_or((committed_at, committed_at));
+        self.committed_at = Some((low.min(committed_at), high.max(committed_at)));
+        self.metrics.read(committed_at);
+    }
+
+    /// Between transactions: cuts when it is time, and says whether the session is done.
+    fn at_rest(&mut self, assembler: &Assembler) -> Result<Option<Ended>, ExtractError> {
+        if self.transaction.is_some() || !assembler.at_group_end() {
+            return Ok(None);
+        }
+        let ended = if *self.stop.borrow() {
+            Some(Ended::Stopped)
+        } else if self.until.as_ref().is_some_and(|until| assembler.executed().covers(until)) {
+            Some(Ended::CaughtUp)
+        } else {
+            None
+        };
+        let due = self.since.is_some_and(|since| since.elapsed() >= self.limits.flush_interval);
+        let idle = self.since.is_none() && self.last_cut.elapsed() >= IDLE_POSITION;
+        if due || self.pending.len() >= STEPS_MAX || (ended.is_some() && self.since.is_some()) {
+            self.cut(assembler.position())?;
+        } else if ended.is_some() || idle {
+            let position = assembler.position();
+            if position != self.last_position {
+                self.cut(position)?;
+            }
+        }
+        Ok(ended)
+    }
+
+    fn cut(&mut self, position: Position) -> Result<(), ExtractError> {
+        self.seal_all();
+        for table in &mut self.tables {
+            table.parts = 0;
+        }
+        self.since = None;
+        self.last_cut = Instant::now();
+        self.last_position = position.clone();
+        let cut = Cut {
+            steps: std::mem::take(&mut self.pending),
+            position,
+            next_seq: self.seq,
+            committed_at: self.committed_at.take(),
+            decoded: std::mem::take(&mut self.decoded),
+        };
+        self.runtime.block_on(self.cuts.send(cut)).map_err(|_| ExtractError::CommitterGone)
+    }
+
+    /// The next number, for a marker.
+    fn mark(&mut self) -> Seq {
+        let seq = self.seq;
+        self.seq = seq.next();
+        self.since.get_or_insert_with(Instant::now);
+        seq
+    }
+}

@@ -1,0 +1,244 @@
+//! Rows events: find the table, keep its plan current, decode, keep within memory.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::task::JoinHandle;
+
+use super::{DAY_US, Decoder};
+use crate::{
+    batch::{OpenBatch, SealReason, Sealed},
+    config::LakeChanges,
+    decode::{Plan, RowTime},
+    model::{ColumnDefault, FileStep, Origin, Parked, Seq, Step},
+    pipeline::extract::{
+        ExtractError,
+        cut::Pending,
+        files::FileOrder,
+        tables::{self, SchemaChange, Table},
+    },
+    source::mysql::{rows::RowsEvent, table_map::TableMap},
+};
+
+/// Events at least this large may hold single rows of megabytes: their memory is looked at after every row. The server cuts
+/// events near `binlog_row_event_max_size`, 8 KiB by default, so ordinary events are looked at once.
+const WIDE_EVENT: usize = 64 << 10;
+
+impl Decoder {
+    pub(super) fn rows(&mut self, map: &Arc<TableMap>, event: RowsEvent<'_>) -> Result<(), ExtractError> {
+        let Some(i) = self.table_of(map) else { return Ok(()) };
+        if self.tables[i].parked.is_some() {
+            self.metrics.parked_event(&self.tables[i].origin);
+            return Ok(());
+        }
+        let plan = match self.tables[i].plan_for(map) {
+            Some(plan) => Arc::clone(plan),
+            None => match self.replan(i, map)? {
+                Some(plan) => plan,
+                None => return Ok(()),
+            },
+        };
+        if self.transaction.as_ref().is_some_and(|t| t.xa.is_some()) {
+            return self.xa_rows(i, &plan, event);
+        }
+        let committed_at_us = self.transaction.as_ref().map_or(0, |t| t.committed_at);
+        let wide = event.data.len() >= WIDE_EVENT;
+        let before = self.seq;
+        let mut rows = match plan.rows(event) {
+            Ok(rows) => rows,
+            Err(e) => return self.park(i, e.to_string()),
+        };
+        let mut open = self.tables[i].open.take().unwrap_or_else(|| OpenBatch::new(plan.schema()));
+        loop {
+            match rows.next_into(open.builder(), &mut self.seq, RowTime { committed_at_us }) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(e) => {
+                    self.tables[i].open = Some(open);
+                    self.count_rows(before);
+                    return self.park(i, e.to_string());
+                }
+            }
+            open.settle(wide);
+            if open.rows() >= self.limits.batch_rows || (wide && open.bytes() >= self.limits.batch_bytes) {
+                self.seal(i, open, SealReason::Full);
+                open = OpenBatch::new(plan.schema());
+            }
+        }
+        self.count_rows(before);
+        if open.bytes() >= self.limits.batch_bytes {
+            self.seal(i, open, SealReason::Full);
+        } else if !open.is_empty() {
+            self.keep(i, open);
+        }
+        Ok(())
+    }
+
+    fn count_rows(&mut self, before: Seq) {
+        let rows = (self.seq.0 - before.0) as u64;
+        self.decoded += rows;
+        if let Some(transaction) = &mut self.transaction {
+            transaction.rows += rows;
+        }
+    }
+
+    /// Puts the batch back. While memory for it is short, seals the largest open batch; when that was this one, waits for
+    /// room holding nothing, so that shards waiting for each other's memory cannot block one another.
+    fn keep(&mut self, i: usize, open: OpenBatch) {
+        self.tables[i].open = Some(open);
+        while self.tables[i].open.as_mut().is_some_and(|open| !open.reserve(&self.budget)) {
+            let size = |t: &usize| self.tables[*t].open.as_ref().map_or(0, OpenBatch::bytes);
+            let largest = (0..self.tables.len()).max_by_key(size).unwrap_or(i);
+            self.seal_table(largest, SealReason::Memory);
+            if largest == i {
+                self.runtime.block_on(self.budget.room());
+            }
+        }
+    }
+
+    /// The table that `map` describes, `None` when it is not captured.
+    fn table_of(&mut self, map: &Arc<TableMap>) -> Option<usize> {
+        let address = Arc::as_ptr(map) as usize;
+        if let Some((_, i)) = self.by_map.get(&address) {
+            return Some(*i);
+        }
+        let i = self.table_named(&map.database, &map.table)?;
+        self.by_map.insert(address, (Arc::clone(map), i));
+        Some(i)
+    }
+
+    pub(super) fn table_named(&mut self, database: &str, table: &str) -> Option<usize> {
+        let name = (database.to_owned(), table.to_owned());
+        if let Some(i) = self.by_name.get(&name) {
+            return Some(*i);
+        }
+        let rule = self.rules.resolve(database, table)?;
+        let origin = Origin::new(&self.shard, database, table);
+        let known = self.catalog.origins.get(&origin);
+        self.tables.push(Table::new(origin, Arc::new(rule), known));
+        self.by_name.insert(name, self.tables.len() - 1);
+        Some(self.tables.len() - 1)
+    }
+
+    /// Compiles a plan for a table map that is new to the table; `None` when that parked the table.
+    fn replan(&mut self, i: usize, map: &Arc<TableMap>) -> Result<Option<Arc<Plan>>, ExtractError> {
+        self.seal_table(i, SealReason::Schema);
+        let declared = self.runtime.block_on(self.source.declared(&map.database, &map.table))?;
+        let plan = match Plan::compile(map, &declared, &tables::policies(&self.tables[i].rule)) {
+            Ok(plan) => Arc::new(plan),
+            Err(e) => {
+                self.park(i, e.to_string())?;
+                return Ok(None);
+            }
+        };
+        if !plan.has_key() {
+            let origin = &self.tables[i].origin;
+            let reason = format!(
+                "it has no primary key and no unique key without NULL; add one, for example ALTER TABLE `{}`.`{}` ADD COLUMN id \
+                 BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
+                origin.database, origin.table
+            );
+            self.park(i, reason)?;
+            return Ok(None);
+        }
+        let rewritten = std::mem::take(&mut self.tables[i].rewritten);
+        if self.tables[i].known.as_ref() != Some(&plan.schema().id()) {
+            self.learn_schema(i, &plan)?;
+        } else if rewritten {
+            // MODIFY to a wider type shows in the schema; this did not.
+            self.needs_snapshot(i, "ALTER TABLE changed or removed rows without events".to_owned());
+        }
+        self.tables[i].plan = Some((Arc::clone(map), Arc::clone(&plan)));
+        Ok(Some(plan))
+    }
+
+    fn learn_schema(&mut self, i: usize, plan: &Plan) -> Result<(), ExtractError> {
+        let target = self.tables[i].target().clone();
+        let change = match self.tables[i].known.clone() {
+            None => SchemaChange::default(),
+            Some(known) => {
+                let old = self.runtime.block_on(self.schemas.load(&target, &known))?;
+                tables::compare(&old, plan.schema(), &self.tables[i].added)
+            }
+        };
+        let schema = self.runtime.block_on(self.schemas.save(&target, plan.schema()))?;
+        let seq = self.mark();
+        let table = &mut self.tables[i];
+        table.added.clear();
+        table.known = Some(schema.clone());
+        let origin = table.origin.clone();
+        // NULL is what a column has that nobody filled.
+        let added = change.added.into_iter().filter(|(_, d)| *d != ColumnDefault::Null).collect();
+        tracing::info!(%origin, %schema, "the table's schema is new");
+        self.pending.push(Pending::Ready(Step::Schema { origin, target, seq, schema, added }));
+        if let Some(reason) = change.stale {
+            self.needs_snapshot(i, reason);
+        }
+        Ok(())
+    }
+
+    /// Says that old rows of the table are stale in the warehouse. Its new rows go on.
+    pub(super) fn needs_snapshot(&mut self, i: usize, reason: String) {
+        let origin = self.tables[i].origin.clone();
+        tracing::warn!(%origin, reason, "rows written earlier are stale in the warehouse until a new snapshot");
+        let seq = self.mark();
+        self.tables[i].needs_snapshot = Some(reason.clone());
+        self.pending.push(Pending::Ready(Step::NeedsSnapshot { origin, seq, reason }));
+    }
+
+    /// Stops a table whose rows cannot be decoded with certainty; all others go on.
+    pub(super) fn park(&mut self, i: usize, reason: String) -> Result<(), ExtractError> {
+        self.seal_table(i, SealReason::Schema);
+        let seq = self.mark();
+        let table = &mut self.tables[i];
+        tracing::error!(origin = %table.origin, reason, "table parked: its rows no longer reach the lake");
+        table.parked = Some(reason.clone());
+        let parked = Parked { origin: table.origin.clone(), target: table.target().clone(), seq, reason };
+        self.pending.push(Pending::Ready(Step::Parked(parked)));
+        self.metrics.parked(&self.tables[i].origin);
+        Ok(())
+    }
+
+    pub(super) fn seal_all(&mut self) {
+        for i in 0..self.tables.len() {
+            self.seal_table(i, SealReason::Cut);
+        }
+    }
+
+    pub(super) fn seal_table(&mut self, i: usize, reason: SealReason) {
+        if let Some(open) = self.tables[i].open.take() {
+            self.seal(i, open, reason);
+        }
+    }
+
+    /// Ends a batch and starts making its file.
+    fn seal(&mut self, i: usize, open: OpenBatch, reason: SealReason) {
+        if open.is_empty() {
+            return;
+        }
+        self.since.get_or_insert_with(Instant::now);
+        let table = &mut self.tables[i];
+        let net = table.rule.lake == LakeChanges::Net;
+        let schema = Arc::clone(open.schema());
+        let sealed = open.seal();
+        self.metrics.sealed(&table.origin, reason, &sealed);
+        let order = FileOrder {
+            origin: table.origin.clone(),
+            target: table.target().clone(),
+            schema,
+            first_seq: sealed.first_seq(),
+            part: table.parts,
+            committed_at: self.day * DAY_US,
+            net,
+        };
+        table.parts += 1;
+        let file = self.start_file(order, sealed);
+        self.pending.push(Pending::File(file));
+    }
+
+    /// Starts making a file, as soon as one of the few places in the queue for the encoders is free. Encoders wait for nobody, so
+    /// this ends.
+    pub(super) fn start_file(&self, order: FileOrder, sealed: Sealed) -> JoinHandle<Result<FileStep, ExtractError>> {
+        let place = self.runtime.block_on(self.files.place());
+        self.files.start(&self.runtime, order, sealed, place)
+    }
+}

@@ -1,0 +1,5 @@
+//! Makes every server of the tests ready: fetched, unpacked and initialised.
+
+fn main() -> anyhow::Result<()> {
+    tailwater_servers::prepare()
+}
