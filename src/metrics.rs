@@ -393,6 +393,20 @@ impl ShardMetrics {
         self.reach.read.fetch_max(at, Ordering::Relaxed);
     }
 
+    /// The source has nothing newer at `at` (UTC microseconds), and everything read before is `stored`.
+    pub fn idle(&self, at: i64, stored: bool) {
+        self.read_up_to(at);
+        if stored {
+            self.reach.stored.fetch_max(at, Ordering::Relaxed);
+        }
+    }
+
+    /// Everything that this process knows to be stored is visible in the warehouse.
+    pub fn caught_up(&self) {
+        let stored = self.reach.stored.load(Ordering::Relaxed);
+        self.reach.applied.fetch_max(stored, Ordering::Relaxed);
+    }
+
     /// The binlog stream was connected or lost.
     pub fn connected(&self, is: bool) {
         self.connected.set(i64::from(is));

@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+};
 
 use super::{
     ExtractError,
     cut::{Cut, Pending},
+    files::FileMaker,
     xa,
 };
 use crate::{
     lake::{Draft, LogWriter, Schemas},
     metrics::ShardMetrics,
     model::{FileStep, Step},
+    pipeline::backoff::Backoff,
 };
 
 
@@ -29,7 +34,8 @@ pub(super) async fn commit_cuts(
     files: &FileMaker,
     schemas: &Schemas,
     metrics: &ShardMetrics,
-    stored: &tokio::sync::Notify,
+    stored: &Notify,
+    backoff: &mut Backoff,
 ) -> Result<(), ExtractError> {
     let mut open_xa = log.open_xa().clone();
     while let Some(cut) = cuts.recv().await {
@@ -37,8 +43,10 @@ pub(super) async fn commit_cuts(
         for pending in cut.steps {
             resolve(pending, &mut steps, &mut open_xa, files, schemas).await?;
         }
-        let file_count = steps.iter().filter(|s| matches!(s, Step::File(_))).count() as u64;
-        let bytes: u64 = steps.iter().map(|s| if let Step::File(f) = s { f.bytes } else { 0 }).sum();
+        let files_of = || steps.iter().filter_map(|s| if let Step::File(f) = s { Some(f) } else { None });
+        let (count, rows) = (files_of().count() as u64, files_of().map(|f| f.rows).sum());
+        let bytes = files_of().map(|f| f.bytes).sum();
+        let covered = cut.committed_at.map_or(0, |(_, latest)| latest);
         log.append(Draft {
             next_seq: cut.next_seq,
             position: cut.position,
@@ -47,7 +55,8 @@ pub(super) async fn commit_cuts(
             steps,
         })
         .await?;
-        metrics.entry_stored(cut.committed_at, cut.decoded, file_count, bytes);
+        metrics.stored(count, rows, bytes, covered);
+        backoff.reset();
         stored.notify_waiters();
     }
     Ok(())

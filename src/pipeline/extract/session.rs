@@ -21,7 +21,6 @@ use crate::{
         channel::{self, IN_FLIGHT_BYTES},
         follow::follow,
         start::{self, StartPoint},
-        table_map::Flavor,
     },
 };
 
@@ -73,6 +72,7 @@ pub(super) async fn run(extract: &Extract, log: &mut LogWriter, backoff: &mut Ba
         schemas: Arc::clone(&extract.schemas),
         source: CatalogReader::new(extract.address.clone()),
         budget: extract.budget.clone(),
+        clock: Arc::clone(&extract.clock),
         metrics: Arc::clone(&metrics),
         process: Arc::clone(&extract.metrics),
         until,

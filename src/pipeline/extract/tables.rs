@@ -62,16 +62,6 @@ impl Table {
     pub(super) fn plan_for(&self, map: &Arc<TableMap>) -> Option<&Arc<Plan>> {
         self.plan.as_ref().filter(|(known, _)| Arc::ptr_eq(known, map)).map(|(_, plan)| plan)
     }
-
-    /// What the catalog says of the table; `None` while there is nothing to say.
-    pub(super) fn known(&self) -> Option<Known> {
-        (self.known.is_some() || self.parked.is_some()).then(|| Known {
-            target: self.target().clone(),
-            schema: self.known.clone(),
-            parked: self.parked.clone(),
-            needs_snapshot: self.needs_snapshot.clone(),
-        })
-    }
 }
 
 /// How a table's new schema differs from its previous one, for the rows written before.

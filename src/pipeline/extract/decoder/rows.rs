@@ -8,8 +8,9 @@ use super::{DAY_US, Decoder};
 use crate::{
     batch::{OpenBatch, SealReason, Sealed},
     config::LakeChanges,
-    decode::{Plan, RowTime},
-    model::{ColumnDefault, FileStep, Origin, Parked, Seq, Step},
+    decode::{Declared, Note, Plan, RowTime},
+    metrics::{Metrics, ShardMetrics, ValuePolicy},
+    model::{ColumnDefault, FileStep, Origin, Parked, Seq, Step, TableSchema, Target},
     pipeline::extract::{
         ExtractError,
         cut::Pending,
@@ -27,7 +28,6 @@ impl Decoder {
     pub(super) fn rows(&mut self, map: &Arc<TableMap>, event: RowsEvent<'_>) -> Result<(), ExtractError> {
         let Some(i) = self.table_of(map) else { return Ok(()) };
         if self.tables[i].parked.is_some() {
-            self.metrics.parked_event(&self.tables[i].origin);
             return Ok(());
         }
         let plan = match self.tables[i].plan_for(map) {
@@ -75,7 +75,6 @@ impl Decoder {
 
     fn count_rows(&mut self, before: Seq) {
         let rows = (self.seq.0 - before.0) as u64;
-        self.decoded += rows;
         if let Some(transaction) = &mut self.transaction {
             transaction.rows += rows;
         }
@@ -123,6 +122,8 @@ impl Decoder {
     fn replan(&mut self, i: usize, map: &Arc<TableMap>) -> Result<Option<Arc<Plan>>, ExtractError> {
         self.seal_table(i, SealReason::Schema);
         let declared = self.runtime.block_on(self.source.declared(&map.database, &map.table))?;
+        let declared =
+            Declared { booleans: declared.booleans.into_iter().collect(), unique_key: declared.unique_key };
         let plan = match Plan::compile(map, &declared, &tables::policies(&self.tables[i].rule)) {
             Ok(plan) => Arc::new(plan),
             Err(e) => {
@@ -185,6 +186,10 @@ impl Decoder {
         self.pending.push(Pending::Ready(Step::NeedsSnapshot { origin, seq, reason }));
     }
 
+    pub(super) fn count_parked(&self) {
+        self.metrics.parked(self.tables.iter().filter(|t| t.parked.is_some()).count() as u64);
+    }
+
     /// Stops a table whose rows cannot be decoded with certainty; all others go on.
     pub(super) fn park(&mut self, i: usize, reason: String) -> Result<(), ExtractError> {
         self.seal_table(i, SealReason::Schema);
@@ -194,7 +199,7 @@ impl Decoder {
         table.parked = Some(reason.clone());
         let parked = Parked { origin: table.origin.clone(), target: table.target().clone(), seq, reason };
         self.pending.push(Pending::Ready(Step::Parked(parked)));
-        self.metrics.parked(&self.tables[i].origin);
+        self.count_parked();
         Ok(())
     }
 
@@ -220,7 +225,8 @@ impl Decoder {
         let net = table.rule.lake == LakeChanges::Net;
         let schema = Arc::clone(open.schema());
         let sealed = open.seal();
-        self.metrics.sealed(&table.origin, reason, &sealed);
+        tracing::debug!(origin = %table.origin, rows = sealed.rows(), ?reason, "batch sealed");
+        count_sealed(&self.metrics, &self.process, table.target(), &schema, &sealed);
         let order = FileOrder {
             origin: table.origin.clone(),
             target: table.target().clone(),
@@ -240,5 +246,18 @@ impl Decoder {
     pub(super) fn start_file(&self, order: FileOrder, sealed: Sealed) -> JoinHandle<Result<FileStep, ExtractError>> {
         let place = self.runtime.block_on(self.files.place());
         self.files.start(&self.runtime, order, sealed, place)
+    }
+}
+
+/// Adds a sealed batch's figures to the metrics.
+pub(super) fn count_sealed(shard: &ShardMetrics, process: &Metrics, target: &Target, schema: &TableSchema, sealed: &Sealed) {
+    shard.read(0, 0, sealed.decoded);
+    for (column, note, count) in sealed.notes.iter() {
+        let Some(column) = schema.columns.get(column) else { continue };
+        let policy = match note {
+            Note::ZeroDate | Note::PartialDate => ValuePolicy::Nulled,
+            Note::InvalidText | Note::WideBoolean => ValuePolicy::Replaced,
+        };
+        process.values(target, &column.name, policy, count);
     }
 }

@@ -7,9 +7,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::Decoder;
+use super::{Decoder, rows::count_sealed};
 use crate::{
-    batch::{OpenBatch, SealReason},
+    batch::OpenBatch,
     config::LakeChanges,
     decode::{Plan, RowTime},
     model::{FileStep, Seq},
@@ -87,7 +87,7 @@ impl Decoder {
         let net = table.rule.lake == LakeChanges::Net;
         let schema = Arc::clone(open.schema());
         let sealed = open.seal();
-        self.metrics.sealed(&table.origin, SealReason::Full, &sealed);
+        count_sealed(&self.metrics, &self.process, table.target(), &schema, &sealed);
         let order = FileOrder {
             origin: table.origin.clone(),
             target: table.target().clone(),
@@ -126,7 +126,6 @@ impl Decoder {
         let Some(rows) = self.xa_rows.remove(&xid) else { return };
         let base = self.seq;
         self.seq = Seq(base.0 + rows);
-        self.decoded += rows as u64;
         self.pending.push(Pending::XaCommitted { xid, base, committed_at });
         self.covers(committed_at);
     }
