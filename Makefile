@@ -30,13 +30,8 @@ test: build
 	$(CARGO) test --workspace
 
 demo:
-<<<<<<< HEAD
-	$(CARGO) build --release --package tailwater --package tailwater-proof --bins
-	$(TARGET)/release/demo
-=======
 	$(CARGO) build --workspace --bins
 	$(TARGET)/debug/demo $(DEMO)
->>>>>>> proof
 
 bench:
 	$(CARGO) bench --package tailwater
