@@ -239,7 +239,7 @@ fn seeds(count: u64) -> std::ops::Range<u64> {
 #[test]
 fn every_seed_in_memory() {
     let runtime = runtime();
-    for seed in seeds(300) {
+    for seed in seeds(150) {
         simulate(seed, Arc::new(Memory::default()), &runtime);
     }
 }
