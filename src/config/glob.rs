@@ -88,7 +88,10 @@ impl FromStr for Pattern {
         for plain in expand(text)? {
             let tokens = tokenize(&plain)?;
             let dot = tokens.iter().position(|t| *t == Token::Dot).ok_or_else(|| {
-                Misfit::new("the pattern has no dot between database and table", "write \"database.table\", e.g. \"shop.*\"")
+                Misfit::new(
+                    "the pattern has no dot between database and table",
+                    "write \"database.table\", e.g. \"shop.*\"",
+                )
             })?;
             let (database, table) = tokens.split_at(dot);
             let table = table.get(1..).unwrap_or_default();
@@ -156,9 +159,11 @@ fn tokenize(plain: &str) -> Result<Vec<Token>, Misfit> {
                 Token::Dot
             }
             '[' => set(&mut chars)?,
-            '\\' => Token::Char(chars.next().ok_or_else(|| {
-                Misfit::new("the pattern ends with \\", "write \\\\ for the character itself")
-            })?),
+            '\\' => Token::Char(
+                chars
+                    .next()
+                    .ok_or_else(|| Misfit::new("the pattern ends with \\", "write \\\\ for the character itself"))?,
+            ),
             c => Token::Char(c),
         });
     }
@@ -185,7 +190,10 @@ fn set(chars: &mut std::str::Chars<'_>) -> Result<Token, Misfit> {
         match tail {
             ['-', last, after @ ..] => {
                 if first > last {
-                    return Err(Misfit::new(format!("the range {first}-{last} is backward"), "write the lesser one first"));
+                    return Err(Misfit::new(
+                        format!("the range {first}-{last} is backward"),
+                        "write the lesser one first",
+                    ));
                 }
                 ranges.push((*first, *last));
                 rest = after;

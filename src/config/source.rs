@@ -122,6 +122,9 @@ pub struct Tls {
     /// PEM file with the certificates to trust instead of the well-known authorities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
+    /// Name the server's certificate must carry with `verify_identity`. Default: the host of `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
 }
 
 /// What is demanded of the server's certificate. The words are MySQL's own (`--ssl-mode`).
@@ -130,6 +133,8 @@ pub struct Tls {
 pub enum TlsMode {
     /// No encryption.
     Disabled,
+    /// Encryption if the server offers it, any certificate.
+    Preferred,
     /// Encryption, any certificate.
     Required,
     /// A certificate signed by a trusted authority.
@@ -368,7 +373,8 @@ mod tests {
         let source = |name: &str| Source::new(Some(name.to_owned()), "mysql://u@h".parse().unwrap());
         let id = source("a").server_id("p", "host");
         assert_eq!(id, source("a").server_id("p", "host"));
-        let others = [source("b").server_id("p", "host"), source("a").server_id("q", "host"), source("a").server_id("p", "g")];
+        let others =
+            [source("b").server_id("p", "host"), source("a").server_id("q", "host"), source("a").server_id("p", "g")];
         assert!(others.iter().all(|other| *other != id && SERVER_IDS.contains(other)));
     }
 }

@@ -192,7 +192,9 @@ group = "g"
 
 #[test]
 fn an_unset_variable_is_one_problem() {
-    let found = problems("[[source]]\nurl = \"mysql://u:${NOT_SET}@h\"\n[lake]\nurl = \"${NOT_SET}\"\n[warehouse]\nurl = \"sqlite:w\"\n");
+    let found = problems(
+        "[[source]]\nurl = \"mysql://u:${NOT_SET}@h\"\n[lake]\nurl = \"${NOT_SET}\"\n[warehouse]\nurl = \"sqlite:w\"\n",
+    );
     let keys: Vec<&str> = found.iter().map(|p| p.key.as_str()).collect();
     assert_eq!(keys, ["source[0].url", "lake.url"]);
 }
@@ -224,7 +226,8 @@ fn flags_replace_parts_of_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tailwater.toml");
     std::fs::write(&path, FULL).unwrap();
-    let flags = ShortForm { lake: Some("./other".to_owned()), start: Some("latest".to_owned()), ..ShortForm::default() };
+    let flags =
+        ShortForm { lake: Some("./other".to_owned()), start: Some("latest".to_owned()), ..ShortForm::default() };
     let config = Config::load_with(&path, &flags, Role::Both, &env).unwrap();
     assert_eq!(config.lake.url.to_string(), "./other");
     assert_eq!(config.lake.endpoint.as_deref(), Some("http://127.0.0.1:9000"));

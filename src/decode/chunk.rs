@@ -14,7 +14,7 @@ pub enum Note {
     ZeroDate,
     /// A date with a part that is zero or not in its month became NULL.
     PartialDate,
-    /// Bytes outside the character set became U+FFFD.
+    /// Bytes outside the character set became U+FFFD or `?`.
     InvalidText,
     /// A TINYINT(1) other than 0 and 1 became `true`.
     WideBoolean,
@@ -76,7 +76,9 @@ impl ValueNotes {
         self.counts
             .iter()
             .enumerate()
-            .flat_map(|(column, counts)| Note::ALL.into_iter().zip(counts).map(move |(note, count)| (column, note, *count)))
+            .flat_map(|(column, counts)| {
+                Note::ALL.into_iter().zip(counts).map(move |(note, count)| (column, note, *count))
+            })
             .filter(|(_, _, count)| *count > 0)
     }
 }

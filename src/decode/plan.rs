@@ -181,8 +181,7 @@ impl Plan {
         if !hidden && name.get(..system::PREFIX.len()).is_some_and(|p| p.eq_ignore_ascii_case(system::PREFIX)) {
             return Err(Unsupported::Reserved);
         }
-        let boolean =
-            declared.booleans.contains(name) && policy.tinyint1 == TinyInt1::Boolean && key.is_none();
+        let boolean = declared.booleans.contains(name) && policy.tinyint1 == TinyInt1::Boolean && key.is_none();
         // Keys may not lose anything: two keys could become one.
         let losses = Losses {
             zero_dates: if key.is_some() { ZeroDates::Refuse } else { policy.zero_dates },
@@ -219,8 +218,6 @@ fn key(map: &TableMap, declared: &Declared) -> Vec<usize> {
     if !map.primary_key.is_empty() {
         return map.primary_key.iter().map(|part| part.column).collect();
     }
-    let find = |name: &String| {
-        map.columns.iter().position(|c| c.name.as_ref() == Some(name) && !c.nullable)
-    };
+    let find = |name: &String| map.columns.iter().position(|c| c.name.as_ref() == Some(name) && !c.nullable);
     declared.unique_key.iter().map(find).collect::<Option<Vec<_>>>().unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! Row images of one rows event, one row change at a time.
 
-use super::{ChunkBuilder, Plan, plan::ColumnOp, value};
+use super::{ChunkBuilder, Plan, value};
 use crate::{
     model::{Op, Seq},
     source::mysql::{
@@ -166,13 +166,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Both images of an update; returns what follows them.
-    fn update(
-        &mut self,
-        images: &'a [u8],
-        out: &mut ChunkBuilder,
-        seq: &mut Seq,
-        at: i64,
-    ) -> Result<&'a [u8], Failed> {
+    fn update(&mut self, images: &'a [u8], out: &mut ChunkBuilder, seq: &mut Seq, at: i64) -> Result<&'a [u8], Failed> {
         let plan = self.plan;
         self.before.clear();
         let after = plan.walk(images, plan.ops.len(), &mut self.before)?;
@@ -226,7 +220,7 @@ impl Plan {
                     if op.key {
                         return Err(failed(Fault::NullKey));
                     }
-                    column.push_null().map_err(|refused| failed(refused.into()))?;
+                    column.push_null().map_err(|full| failed(full.into()))?;
                 } else {
                     let note = value::append(read, op.losses, self, &mut cursor, column).map_err(failed)?;
                     if let Some(note) = note {
@@ -242,12 +236,7 @@ impl Plan {
     /// Walks over the first `columns` columns of an image by lengths alone and collects the bytes of key columns;
     /// returns what follows.
     #[inline]
-    fn walk<'a>(
-        &self,
-        image: &'a [u8],
-        columns: usize,
-        key: &mut Vec<Option<&'a [u8]>>,
-    ) -> Result<&'a [u8], Failed> {
+    fn walk<'a>(&self, image: &'a [u8], columns: usize, key: &mut Vec<Option<&'a [u8]>>) -> Result<&'a [u8], Failed> {
         let mut cursor = Cursor::new(image);
         let nulls = self.null_bits(&mut cursor)?;
         let ops = self.ops.get(..columns).unwrap_or(&self.ops);
@@ -256,9 +245,7 @@ impl Plan {
                 let null = nulls >> bit & 1 == 1;
                 let start = cursor.rest();
                 if !null {
-                    op.width
-                        .skip(&mut cursor)
-                        .map_err(|_| Failed { column: group * 8 + bit, fault: Fault::Short })?;
+                    op.width.skip(&mut cursor).map_err(|_| Failed { column: group * 8 + bit, fault: Fault::Short })?;
                 }
                 if op.key {
                     key.push(if null { None } else { start.get(..start.len() - cursor.rest().len()) });

@@ -3,7 +3,7 @@
 use super::{
     charset::Charset,
     chunk::Note,
-    column::{Bytes, ColumnBuilder, Refused, Values},
+    column::{Bytes, ColumnBuilder, Full, Values},
     decimal::Shape,
     json,
     plan::Plan,
@@ -33,28 +33,56 @@ pub(super) enum Read {
     DecimalText(Shape),
     Year,
     BitBoolean,
-    Bit { bytes: u8 },
+    Bit {
+        bytes: u8,
+    },
     BitWide,
     Date,
-    DateTime { fsp: u8 },
-    Timestamp { fsp: u8 },
-    Time { fsp: u8 },
+    DateTime {
+        fsp: u8,
+    },
+    Timestamp {
+        fsp: u8,
+    },
+    Time {
+        fsp: u8,
+    },
     OldDateTime,
     OldTimestamp,
     OldTime,
     /// UTF-8 text, checked when the chunk is finished.
-    Utf8 { prefix: u8 },
+    Utf8 {
+        prefix: u8,
+    },
     /// UTF-8 text that must not be repaired, checked at once.
-    Utf8Strict { prefix: u8 },
+    Utf8Strict {
+        prefix: u8,
+    },
     /// Text of another character set: index into the plan's.
-    Text { prefix: u8, charset: u16 },
-    Binary { prefix: u8 },
+    Text {
+        prefix: u8,
+        charset: u16,
+    },
+    Binary {
+        prefix: u8,
+    },
     /// BINARY(n): the binlog strips trailing zero bytes, SELECT returns them.
-    Padded { prefix: u8, bytes: u16 },
+    Padded {
+        prefix: u8,
+        bytes: u16,
+    },
     /// ENUM: index into the plan's label lists.
-    Enum { size: u8, labels: u16 },
-    Set { size: u8, labels: u16 },
-    Json { prefix: u8 },
+    Enum {
+        size: u8,
+        labels: u16,
+    },
+    Set {
+        size: u8,
+        labels: u16,
+    },
+    Json {
+        prefix: u8,
+    },
 }
 
 /// How a value is skipped.
@@ -114,12 +142,9 @@ impl From<Short> for Fault {
     }
 }
 
-impl From<Refused> for Fault {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Full => Self::Full,
-            Refused::Type => Self::Type,
-        }
+impl From<Full> for Fault {
+    fn from(_: Full) -> Self {
+        Self::Full
     }
 }
 

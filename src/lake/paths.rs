@@ -104,6 +104,19 @@ pub fn entry_prefix(shard: &Shard) -> String {
     format!("log/{}/", part(shard.as_str()))
 }
 
+/// Prefix of all logs.
+pub const LOGS: &str = "log/";
+
+/// The shard of an object below [`LOGS`], `None` when its name was too long to be spelt out in a path; and a path behind
+/// all objects of that log.
+pub fn shard_of_log(path: &ObjectPath) -> Option<(Option<Shard>, ObjectPath)> {
+    let (encoded, _) = path.0.strip_prefix(LOGS)?.split_once('/')?;
+    let name = percent_encoding::percent_decode_str(encoded).decode_utf8().ok();
+    let shard = name.map(|n| Shard::new(n.as_ref())).filter(|s| part(s.as_str()) == encoded);
+    // '0' follows '/', so this is greater than every path of the log and no greater than any of a longer name.
+    Some((shard, ObjectPath(format!("{LOGS}{encoded}0"))))
+}
+
 /// `log/<shard>/head.json`: a hint where the newest entry is.
 pub fn head(shard: &Shard) -> ObjectPath {
     ObjectPath(format!("log/{}/head.json", part(shard.as_str())))

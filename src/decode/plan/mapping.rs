@@ -237,9 +237,7 @@ fn temporal(kind: MysqlType, flavor: Flavor) -> Result<Mapped, Unsupported> {
     Ok(match kind {
         MysqlType::Date => mapped(Read::Date, ColumnType::Date, "date"),
         MysqlType::Time { fsp } => mapped(Read::Time { fsp }, time(fsp), named("time", fsp)?),
-        MysqlType::DateTime { fsp } => {
-            mapped(Read::DateTime { fsp }, ColumnType::Timestamp, named("datetime", fsp)?)
-        }
+        MysqlType::DateTime { fsp } => mapped(Read::DateTime { fsp }, ColumnType::Timestamp, named("datetime", fsp)?),
         MysqlType::Timestamp { fsp } => {
             mapped(Read::Timestamp { fsp }, ColumnType::TimestampTz, named("timestamp", fsp)?)
         }

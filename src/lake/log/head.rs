@@ -146,3 +146,26 @@ async fn gallop(store: &dyn Store, shard: &Shard, mut low: u64) -> Result<u64, L
     }
     Ok(low)
 }
+
+/// The shards that have a log, by name.
+///
+/// # Errors
+/// When the store fails.
+pub async fn shards(store: &dyn Store) -> Result<Vec<Shard>, LogError> {
+    let mut shards = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.list(paths::LOGS, after.as_ref()).await?;
+        let Some(first) = page.objects.first() else {
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(shards),
+            }
+            continue;
+        };
+        // One object tells that the log is there; the next listing begins behind all of its entries.
+        let Some((shard, behind)) = paths::shard_of_log(&first.path) else { return Ok(shards) };
+        shards.extend(shard);
+        after = Some(behind);
+    }
+}

@@ -13,7 +13,7 @@ use super::{
     payload::{self, Expansion, PayloadError},
     sql,
     start::{self, StartError},
-    wire::Wire,
+    cursor::Cursor,
 };
 
 /// How often the server says that it is alive when the log is silent.
@@ -69,7 +69,9 @@ pub enum StreamError {
     #[error("MySQL sent neither events nor heartbeats for {0:?}")]
     Silent(Duration),
     /// The bytes are not those that were written.
-    #[error("checksum of the event behind {file}:{offset} (type {event_type}) does not match; the network or the source's disk corrupts data")]
+    #[error(
+        "checksum of the event behind {file}:{offset} (type {event_type}) does not match; the network or the source's disk corrupts data"
+    )]
     Checksum {
         /// File.
         file: String,
@@ -97,7 +99,9 @@ pub enum StreamError {
         source: PayloadError,
     },
     /// The source lost events itself (INCIDENT): its log does not contain all changes.
-    #[error("the source logged an incident at {file}:{offset}: changes are missing from its binlog; take new snapshots of all tables")]
+    #[error(
+        "the source logged an incident at {file}:{offset}: changes are missing from its binlog; take new snapshots of all tables"
+    )]
     Incident {
         /// File.
         file: String,
@@ -318,9 +322,9 @@ impl Reader {
             Treatment::Deliver => batch.push(head, event),
             Treatment::Drop => {}
             Treatment::Rotate => {
-                let mut wire = Wire(event.data());
-                let offset = wire.u64().map_err(|_| self.malformed())?;
-                self.place = Place { file: String::from_utf8_lossy(wire.0).into_owned(), offset };
+                let mut cursor = Cursor::new(event.data());
+                let offset = cursor.u64().map_err(|_| self.malformed())?;
+                self.place = Place { file: String::from_utf8_lossy(cursor.rest()).into_owned(), offset };
                 head.end = offset;
                 batch.push(head, event);
             }

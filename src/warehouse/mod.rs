@@ -1,0 +1,129 @@
+//! Merging the lake into a warehouse, exactly once.
+//!
+//! # Why a batch is applied once or not at all
+//! The watermarks of a group live in the warehouse and move in the transaction that changes the rows, by compare-and-set
+//! from where the tick began. A tick that is repeated after its commit finds the watermark moved and changes nothing; a
+//! tick whose commit failed left nothing. Two appliers cannot interleave: every writing transaction locks the group's
+//! fence first and finds its own epoch there, or stops.
+//!
+//! # Why the rows come out right
+//! State is the last row per (origin, key), by `_tw_seq` alone, whatever the order of arrival between shards. A staged
+//! row replaces its own origin's row only when its seq is greater. With [`KeyMode::Global`] all rows of one key compete:
+//! the target shows the winner and a private side table holds the others, so that a row which moves between shards ends
+//! right in any order and with any clock. The rules are those of an executable model, and the tests run the model's
+//! random histories against every implementation.
+//!
+//! # Staging
+//! Rows are loaded into private staging tables outside of the merge transaction, identified by the tick, and counted
+//! there. A definite error parks one table and leaves the others alone.
+
+mod cell;
+mod error;
+mod group;
+mod merge;
+mod plan;
+mod session;
+mod sql;
+mod stage;
+mod state;
+mod table;
+
+pub mod postgres;
+pub mod sqlite;
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+pub use error::{Cause, WarehouseError};
+pub use group::{
+    Claim, Exception, ExceptionChange, ExceptionKind, Fence, Fill, GroupState, LogPosition, Merge, MergeReport, Move,
+    Outcome, TableMerge, TableReport, TickId, Watermark,
+};
+pub use plan::{Deletes, KeyMode, TablePlan, TargetColumn, join_types};
+pub use stage::{BatchStream, ReadError, ReadFiles, StageReport, StagedFile};
+
+use crate::model::Target;
+
+/// A place where targets live. One implementation per product, all held to the same contract suite.
+///
+/// Calls of one warehouse value are serialised by it. Every call is cancel safe: dropping its future leaves the
+/// warehouse as after a lost connection. Errors carry no row values and no secrets.
+#[async_trait]
+pub trait Warehouse: Send + Sync + fmt::Debug {
+    /// Product, host and database for people; never a secret.
+    fn describe(&self) -> String;
+
+    /// Everything that would keep this warehouse from being written, each with its mend. Empty when all is well.
+    /// Changes nothing that stays.
+    async fn check(&self) -> Vec<Finding>;
+
+    /// Takes the next epoch of the group's fence, creating the private state where it is missing, and answers the
+    /// group's state. Whoever held an earlier epoch is fenced from now on.
+    ///
+    /// # Errors
+    /// [`Busy`](WarehouseError::Busy) when another writer used the group within `claim.quiet`.
+    async fn open_group(&self, claim: &Claim) -> Result<(Fence, GroupState), WarehouseError>;
+
+    /// Gives the fence back, so that the next writer need not wait for quiet. Does nothing when it was lost.
+    async fn close_group(&self, fence: &Fence) -> Result<(), WarehouseError>;
+
+    /// The group's state, for people and to decide an ambiguous merge. Takes no fence; `None` before the first claim.
+    async fn group_state(&self, group: &str) -> Result<Option<GroupState>, WarehouseError>;
+
+    /// Makes the target be as the plan says: creates it, adds columns (with their literal default), widens types.
+    /// Idempotent. Must be called once per process before [`stage`](Self::stage) and [`merge`](Self::merge) of the
+    /// target, and again after each schema step. Never drops or narrows anything, never touches a table that
+    /// Tailwater did not make.
+    ///
+    /// # Errors
+    /// [`Table`](WarehouseError::Table) for a foreign or altered table, an incompatible type, colliding names, a changed
+    /// key; [`Fenced`](WarehouseError::Fenced).
+    async fn ensure_table(&self, fence: &Fence, plan: &TablePlan) -> Result<TableState, WarehouseError>;
+
+    /// Replaces the staged rows of the target by those of `files`, which belong to `tick`, and proves that as many rows
+    /// were loaded as the files are said to have. `files` may have different schemas; columns that a file lacks take the
+    /// target's default when merged. Repeatable. What was staged lasts until the next call for this target or until the
+    /// connection is lost.
+    ///
+    /// # Errors
+    /// [`Table`](WarehouseError::Table) when counts differ, a value does not fit or a column is unknown.
+    async fn stage(
+        &self,
+        tick: &TickId,
+        target: &Target,
+        files: &[StagedFile],
+        reader: &dyn ReadFiles,
+    ) -> Result<StageReport, WarehouseError>;
+
+    /// Applies one tick in one transaction: checks the fence, then fills, floors and staged rows of every table, then
+    /// exceptions and watermarks by compare-and-set.
+    ///
+    /// # Errors
+    /// Nothing is applied with any error but an ambiguous [`Transient`](WarehouseError::Transient) one, which
+    /// [`GroupState::outcome`] decides. Staged rows that are gone are `Transient` too: the tick begins anew with
+    /// staging. [`Table`](WarehouseError::Table) names the table to leave out of the repeated tick.
+    async fn merge(&self, merge: &Merge) -> Result<MergeReport, WarehouseError>;
+}
+
+/// Something that `check` found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong.
+    pub problem: String,
+    /// The statement or setting that mends it.
+    pub mend: String,
+}
+
+/// What [`Warehouse::ensure_table`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableState {
+    /// Schema and name in the warehouse.
+    pub place: String,
+    /// The table was created by this call.
+    pub created: bool,
+    /// Columns added by this call.
+    pub added: Vec<String>,
+    /// Columns whose type was widened by this call.
+    pub widened: Vec<String>,
+}
