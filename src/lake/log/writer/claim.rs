@@ -57,7 +57,7 @@ impl LogWriter {
                     return Ok(writer);
                 }
                 Outcome::Theirs(_) if insist => {}
-                Outcome::Theirs(other) => return Err(busy(&shard, sealed.entry.number, other.as_ref())),
+                Outcome::Theirs(other) => return Err(busy(&shard, sealed.entry.number, other.as_deref())),
             }
         }
         let problem = format!("the head moved or lost its catalog {CLAIMS_MAX} times in a row");
