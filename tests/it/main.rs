@@ -1,4 +1,12 @@
 //! The one integration-test binary: real servers and whole pipelines.
 
-mod decode;
+#![allow(clippy::unwrap_used)]
 
+mod charset;
+mod cli;
+mod crash;
+mod decode;
+mod generated;
+mod lake;
+mod merge_model;
+mod warehouse;

@@ -9,8 +9,8 @@ mod tests;
 use std::sync::Arc;
 
 pub use error::{AssemblerError, Fault};
-use group::{Group, Phase};
 pub(super) use group::xid;
+use group::{Group, Phase};
 use tables::{Slot, Tables};
 
 use super::{
@@ -105,7 +105,10 @@ pub struct Assembler {
 
 impl std::fmt::Debug for Assembler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Assembler").field("position", &self.position).field("group", &self.group).finish_non_exhaustive()
+        f.debug_struct("Assembler")
+            .field("position", &self.position)
+            .field("group", &self.group)
+            .finish_non_exhaustive()
     }
 }
 
@@ -227,7 +230,11 @@ impl Assembler {
             let domain = Some((head.domain, event.server_id, head.sequence));
             self.group = Some(Group { gtid: None, domain, committed_at_us: started_us, phase });
             // MariaDB's GTID event is the BEGIN, except in front of a single statement.
-            return Ok((!head.standalone).then_some(Event::Begin { gtid: None, committed_at_us: started_us, xa: false }));
+            return Ok((!head.standalone).then_some(Event::Begin {
+                gtid: None,
+                committed_at_us: started_us,
+                xa: false,
+            }));
         }
         let GroupHead { gtid, committed_at_us } = match event.event_type {
             code::GTID_TAGGED => gtid_event::parse_tagged(event.body),
@@ -374,7 +381,8 @@ impl Assembler {
         if phase == Phase::Fresh {
             self.end_group(); // autocommitted without BEGIN: MEMORY tables after a restart
         }
-        let touched = named.map(|tables| tables.into_iter().filter(|t| (self.captured)(&t.database, &t.table)).collect());
+        let touched =
+            named.map(|tables| tables.into_iter().filter(|t| (self.captured)(&t.database, &t.table)).collect());
         match touched {
             None => Ok(Some(Event::StatementDml { tables: Vec::new() })),
             Some(tables) if Vec::is_empty(&tables) => Ok((phase == Phase::Fresh).then_some(Event::Skipped)),

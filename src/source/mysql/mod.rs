@@ -17,4 +17,3 @@ mod sql;
 pub mod start;
 pub mod stream;
 pub mod table_map;
-mod wire;

@@ -69,7 +69,9 @@ pub enum StreamError {
     #[error("MySQL sent neither events nor heartbeats for {0:?}")]
     Silent(Duration),
     /// The bytes are not those that were written.
-    #[error("checksum of the event behind {file}:{offset} (type {event_type}) does not match; the network or the source's disk corrupts data")]
+    #[error(
+        "checksum of the event behind {file}:{offset} (type {event_type}) does not match; the network or the source's disk corrupts data"
+    )]
     Checksum {
         /// File.
         file: String,
@@ -97,7 +99,9 @@ pub enum StreamError {
         source: PayloadError,
     },
     /// The source lost events itself (INCIDENT): its log does not contain all changes.
-    #[error("the source logged an incident at {file}:{offset}: changes are missing from its binlog; take new snapshots of all tables")]
+    #[error(
+        "the source logged an incident at {file}:{offset}: changes are missing from its binlog; take new snapshots of all tables"
+    )]
     Incident {
         /// File.
         file: String,
