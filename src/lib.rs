@@ -4,9 +4,14 @@
 //! The modules are the data path, and imports point one way along it. `ARCHITECTURE.md` has the picture.
 
 pub mod batch;
+pub mod cli;
 pub mod config;
 pub mod decode;
+pub mod exit;
 pub mod lake;
+pub mod metrics;
 pub mod model;
+pub mod pipeline;
+pub mod progress;
 pub mod source;
 pub mod warehouse;

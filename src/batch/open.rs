@@ -103,7 +103,7 @@ impl OpenBatch {
     }
 
     /// Ends the batch. The share of the budget goes along with the rows.
-    pub fn seal(mut self, net: bool) -> Sealed {
+    pub fn seal(mut self) -> Sealed {
         self.freeze();
         let mut notes = ValueNotes::default();
         let mut ops = OpCounts::default();
@@ -111,6 +111,6 @@ impl OpenBatch {
             notes.merge(&chunk.notes);
             chunk.op.iter().for_each(|op| ops.count(*op));
         }
-        Sealed::new(self.chunks, net, notes, ops, self.hold)
+        Sealed::new(self.chunks, notes, ops, self.hold)
     }
 }

@@ -24,7 +24,6 @@ pub struct SealError(#[from] ArrowError);
 #[derive(Debug)]
 pub struct Sealed {
     chunks: Vec<Chunk>,
-    net: bool,
     /// Values that a policy changed.
     pub notes: ValueNotes,
     /// Decoded changes by operation, before superfluous ones are dropped.
@@ -34,8 +33,8 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    pub(super) fn new(chunks: Vec<Chunk>, net: bool, notes: ValueNotes, decoded: OpCounts, hold: Hold) -> Self {
-        Self { chunks, net, notes, decoded, hold }
+    pub(super) fn new(chunks: Vec<Chunk>, notes: ValueNotes, decoded: OpCounts, hold: Hold) -> Self {
+        Self { chunks, notes, decoded, hold }
     }
 
     /// Number of the first row.
@@ -58,13 +57,14 @@ impl Sealed {
         self,
         schema: &TableSchema,
         origin: &Origin,
+        net: bool,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, ArrowError>> + use<>, SealError> {
         let key: Vec<usize> = {
             let mut key: Vec<_> = schema.columns.iter().enumerate().filter_map(|(i, c)| Some((c.key?, i))).collect();
             key.sort_unstable();
             key.into_iter().map(|(_, i)| i).collect()
         };
-        let masks = if self.net && !key.is_empty() {
+        let masks = if net && !key.is_empty() {
             let keys: Vec<Vec<ArrayRef>> =
                 self.chunks.iter().map(|c| key.iter().map(|&i| Arc::clone(&c.columns[i])).collect()).collect();
             net::survivors(&keys)?

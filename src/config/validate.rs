@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{ByteSize, Config, Deletes, KeyScope, Problem, Span, TableRule, WarehouseUrl, problem::suggestion};
+use super::{
+    ByteSize, Config, Deletes, KeyScope, Problem, Span, TableRule, WarehouseUrl, problem::suggestion,
+    warehouse::PRIVATE_SCHEMA,
+};
 
 /// Which halves a verb runs; each needs its own sections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,11 +78,13 @@ impl Config {
     }
 
     fn tables(&self, problems: &mut Vec<Problem>) {
+        // Stand-ins for patterns that were refused would match everything.
+        let refused = problems.iter().any(|p| p.key.starts_with("table[") && p.key.ends_with("].match"));
         let mut targets: HashMap<&str, (usize, &TableRule)> = HashMap::new();
         for (i, rule) in self.table.iter().enumerate() {
             let at = |key: &str| format!("table[{i}].{key}");
             let earlier = self.table[..i].iter().position(|e| e.pattern == rule.pattern || e.pattern.is_everything());
-            if let Some(earlier) = earlier.filter(|_| !problems.iter().any(|p| p.key.ends_with("].match"))) {
+            if let Some(earlier) = earlier.filter(|_| !refused) {
                 let what = format!("the rule never applies: table[{earlier}] matches first");
                 problems.push(Problem::new(at("match"), what, "put the narrower rule first, or remove one"));
             }
@@ -123,16 +128,13 @@ impl Config {
             if matches!(warehouse.url, WarehouseUrl::Sqlite(_)) && password {
                 problems.push(Problem::new("warehouse.password", "SQLite has no password", "remove it"));
             }
-            for (key, schema) in [("schema", &warehouse.schema), ("private_schema", &warehouse.private_schema)] {
-                // PostgreSQL cuts identifiers behind 63 bytes.
-                if schema.is_empty() || schema.len() > 63 || schema.contains(['.', '\0']) {
-                    let mend = "use 1 to 63 bytes without a dot";
-                    problems.push(Problem::new(format!("warehouse.{key}"), "not a schema name", mend));
-                }
-            }
-            if warehouse.schema == warehouse.private_schema {
-                let mend = "choose another schema for Tailwater's own tables";
-                problems.push(Problem::new("warehouse.private_schema", "the same as warehouse.schema", mend));
+            // PostgreSQL cuts identifiers behind 63 bytes.
+            let schema = &warehouse.schema;
+            if schema.is_empty() || schema.len() > 63 || schema.contains(['.', '\0']) {
+                problems.push(Problem::new("warehouse.schema", "not a schema name", "use 1 to 63 bytes without a dot"));
+            } else if schema == PRIVATE_SCHEMA {
+                let what = format!("{PRIVATE_SCHEMA} holds Tailwater's own tables");
+                problems.push(Problem::new("warehouse.schema", what, "choose another schema"));
             }
         }
         let limits = &self.limits;

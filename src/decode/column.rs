@@ -19,14 +19,9 @@ use crate::model::ColumnType;
 /// Most bytes that the values of one text or binary column may have together: Arrow's offsets are i32.
 const COLUMN_BYTES_MAX: usize = i32::MAX as usize;
 
-/// The column cannot take the value in this chunk.
+/// The values of a column reach 2 GiB in this chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// 2 GiB of text or bytes are reached.
-    Full,
-    /// The column holds values of another type.
-    Type,
-}
+pub(super) struct Full;
 
 /// Values by physical type.
 #[derive(Debug)]
@@ -56,7 +51,7 @@ impl Bytes {
 
     /// Appends a value.
     #[inline(always)]
-    pub(super) fn push(&mut self, value: &[u8]) -> Result<(), Refused> {
+    pub(super) fn push(&mut self, value: &[u8]) -> Result<(), Full> {
         self.data.extend_from_slice(value);
         self.end()
     }
@@ -69,9 +64,9 @@ impl Bytes {
 
     /// Completes the value that was begun where the last one ended.
     #[inline(always)]
-    pub(super) fn end(&mut self) -> Result<(), Refused> {
+    pub(super) fn end(&mut self) -> Result<(), Full> {
         if self.data.len() > COLUMN_BYTES_MAX {
-            return Err(Refused::Full);
+            return Err(Full);
         }
         self.offsets.push(self.data.len() as i32);
         Ok(())
@@ -109,7 +104,7 @@ impl ColumnBuilder {
     }
 
     /// Appends NULL.
-    pub(super) fn push_null(&mut self) -> Result<(), Refused> {
+    pub(super) fn push_null(&mut self) -> Result<(), Full> {
         let row = self.len();
         match &mut self.values {
             Values::Bool(v) => v.append(false),

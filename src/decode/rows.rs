@@ -1,6 +1,6 @@
 //! Row images of one rows event, one row change at a time.
 
-use super::{ChunkBuilder, Plan, plan::ColumnOp, value};
+use super::{ChunkBuilder, Plan, value};
 use crate::{
     model::{Op, Seq},
     source::mysql::{
@@ -220,7 +220,7 @@ impl Plan {
                     if op.key {
                         return Err(failed(Fault::NullKey));
                     }
-                    column.push_null().map_err(|refused| failed(refused.into()))?;
+                    column.push_null().map_err(|full| failed(full.into()))?;
                 } else {
                     let note = value::append(read, op.losses, self, &mut cursor, column).map_err(failed)?;
                     if let Some(note) = note {

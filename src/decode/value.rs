@@ -3,7 +3,7 @@
 use super::{
     charset::Charset,
     chunk::Note,
-    column::{Bytes, ColumnBuilder, Refused, Values},
+    column::{Bytes, ColumnBuilder, Full, Values},
     decimal::Shape,
     json,
     plan::Plan,
@@ -142,12 +142,9 @@ impl From<Short> for Fault {
     }
 }
 
-impl From<Refused> for Fault {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Full => Self::Full,
-            Refused::Type => Self::Type,
-        }
+impl From<Full> for Fault {
+    fn from(_: Full) -> Self {
+        Self::Full
     }
 }
 

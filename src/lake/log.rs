@@ -26,7 +26,7 @@ use std::{fmt, time::Duration};
 
 pub use chain::{CATALOG_EVERY, ENTRY_BYTES_MAX, LogEntry};
 pub use error::LogError;
-pub use head::{LogFloor, read_floor, write_floor};
+pub use head::{LogFloor, read_floor, shards, write_floor};
 pub use orphans::{OrphanSweep, Swept};
 pub use reader::{LogReader, ReadFrom};
 pub use writer::{Appended, Draft, LogWriter, OpenOptions};

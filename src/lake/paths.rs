@@ -13,11 +13,12 @@ use crate::model::{Digest, Origin, Seq, Shard, Target};
 /// Bytes of a part that do not stand for themselves.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
 
-/// Longest encoded name, in bytes. File systems end at 255 for a file's name, which also holds numbers and a nonce.
-const PART_BYTES_MAX: usize = 150;
+/// Longest encoded name, in bytes. File systems end at 255 for a file's name, which also holds
+/// numbers and a nonce, or two names in a partition's folder.
+const PART_BYTES_MAX: usize = 120;
 
 /// How much of a longer name stays in front of its digest.
-const PART_BYTES_KEPT: usize = 120;
+const PART_BYTES_KEPT: usize = 100;
 
 /// Digits of an entry number: enough for every u64, so that names sort by number.
 const NUMBER_DIGITS: usize = 20;
@@ -101,6 +102,19 @@ pub fn entry_number(shard: &Shard, path: &ObjectPath) -> Option<u64> {
 /// `log/<shard>/`: what a listing of one log begins with.
 pub fn entry_prefix(shard: &Shard) -> String {
     format!("log/{}/", part(shard.as_str()))
+}
+
+/// Prefix of all logs.
+pub const LOGS: &str = "log/";
+
+/// The shard of an object below [`LOGS`], `None` when its name was too long to be spelt out in a path; and a path behind
+/// all objects of that log.
+pub fn shard_of_log(path: &ObjectPath) -> Option<(Option<Shard>, ObjectPath)> {
+    let (encoded, _) = path.0.strip_prefix(LOGS)?.split_once('/')?;
+    let name = percent_encoding::percent_decode_str(encoded).decode_utf8().ok();
+    let shard = name.map(|n| Shard::new(n.as_ref())).filter(|s| part(s.as_str()) == encoded);
+    // '0' follows '/', so this is greater than every path of the log and no greater than any of a longer name.
+    Some((shard, ObjectPath(format!("{LOGS}{encoded}0"))))
 }
 
 /// `log/<shard>/head.json`: a hint where the newest entry is.

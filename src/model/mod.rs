@@ -5,8 +5,10 @@
 
 pub mod digest;
 pub mod entry;
+pub mod finding;
 pub mod name;
 pub mod seq;
+pub mod status;
 pub mod table;
 pub mod types;
 
@@ -14,7 +16,9 @@ pub use digest::Digest;
 pub use entry::{
     Catalog, ColumnBounds, Entry, EntryKind, FileStep, Floor, FloorCause, Known, OpCounts, Parked, Position, Step,
 };
+pub use finding::{Finding, Severity};
 pub use name::{Origin, Shard, Target};
 pub use seq::{Op, Seq};
+pub use status::{GroupPosition, ParkedOrigin, ShardStatus, Status, TableStatus};
 pub use table::{Column, ColumnDefault, TableSchema};
 pub use types::ColumnType;

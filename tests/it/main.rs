@@ -1,6 +1,12 @@
-//! The one integration test binary.
+//! The one integration-test binary: real servers and whole pipelines.
 
 #![allow(clippy::unwrap_used)]
 
+mod charset;
+mod cli;
+mod crash;
+mod decode;
+mod generated;
+mod lake;
 mod merge_model;
 mod warehouse;

@@ -1,7 +1,7 @@
 //! Encoding rows.
 
 use arrow::{
-    array::{Array, AsArray, RecordBatch},
+    array::{AsArray, RecordBatch},
     datatypes::{Int64Type, TimestampMicrosecondType},
 };
 use bytes::Bytes;

@@ -42,8 +42,8 @@ pub struct Work {
     pub tables: BTreeMap<Target, TableWork>,
     /// Bytes of files.
     pub bytes: u64,
-    /// Rows of files.
-    pub rows: u64,
+    /// Rows of files, by shard.
+    pub rows: BTreeMap<Shard, u64>,
     /// Latest source commit time covered, per shard, UTC microseconds.
     pub committed_at: BTreeMap<Shard, i64>,
     /// Origins with rows or floors in the tick: a later schema change of theirs waits for the next tick.
@@ -71,7 +71,7 @@ pub enum Scope {
 pub struct Cursor {
     /// The shard.
     pub shard: Shard,
-    /// Identity of the log.
+    /// Identity of the log; empty until the first entry of a new one tells it.
     pub log_id: String,
     place: LogPosition,
     ahead: VecDeque<Entry>,
@@ -101,6 +101,16 @@ impl Cursor {
         self.place.entry + self.ahead.len() as u64
     }
 
+    /// Whether entries are read ahead.
+    pub fn has_more(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// Number of entries that are read ahead.
+    pub fn entries_ahead(&self) -> usize {
+        self.ahead.len()
+    }
+
     /// Bytes of files in the entries that were read ahead.
     pub fn bytes_ahead(&self) -> u64 {
         self.ahead.iter().flat_map(|e| &e.steps).map(|s| if let Step::File(f) = s { f.bytes } else { 0 }).sum()
@@ -109,6 +119,9 @@ impl Cursor {
     /// Adds the entry numbered [`next_entry`](Self::next_entry).
     pub fn push(&mut self, entry: Entry) {
         debug_assert_eq!(entry.number, self.next_entry());
+        if self.log_id.is_empty() {
+            self.log_id.clone_from(&entry.log_id);
+        }
         self.ahead.push_back(entry);
     }
 
@@ -159,7 +172,7 @@ impl Work {
         match step {
             Step::File(file) => {
                 self.bytes += file.bytes;
-                self.rows += file.rows;
+                *self.rows.entry(file.origin.shard.clone()).or_default() += file.rows;
                 self.touched.insert(file.origin.clone());
                 self.tables.entry(file.target.clone()).or_default().files.push(file.clone());
             }

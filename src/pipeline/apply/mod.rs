@@ -19,15 +19,17 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     config::TableRules,
-    lake::{LogError, Schemas, Store, StoreError},
-    metrics::GroupMetrics,
+    lake::{LogError, SchemaError, Schemas, Store, StoreError},
+    metrics::{ErrorKind, Metrics, Stage},
     pipeline::backoff::Backoff,
     warehouse::{Warehouse, WarehouseError},
 };
 
-/// Bytes of files in one tick. Bounds what a tick stages after a long outage, and so how long one merge takes; one entry is
-/// never split.
-pub const TICK_BYTES: u64 = 256 << 20;
+/// Bytes of files in entries that are read ahead of a tick: bounds the entries held in memory, not the files.
+const AHEAD_BYTES: u64 = 256 << 20;
+
+/// Entries that are read ahead of a tick.
+const AHEAD_ENTRIES: usize = 256;
 
 /// How long another applier of the group must have been silent before this one takes over unasked. Several ticks of the
 /// slowest sensible schedule, so that two appliers do not take turns.
@@ -50,6 +52,9 @@ pub struct Apply {
     pub schemas: Arc<Schemas>,
     /// Which tables belong to the group, and how they are merged.
     pub rules: Arc<TableRules>,
+    /// Bytes of files in one tick. Bounds what a tick stages after a long outage, and so how long one merge takes; one entry is
+    /// never split.
+    pub tick_bytes: u64,
     /// Shortest time between two merges.
     pub tick: Duration,
     /// Take the group over from another applier.
@@ -61,7 +66,7 @@ pub struct Apply {
     /// Becomes true when nothing more will be stored: stop when all is applied.
     pub drain: watch::Receiver<bool>,
     /// Where figures go.
-    pub metrics: Arc<GroupMetrics>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// Why applying a group stopped.
@@ -79,19 +84,9 @@ pub enum ApplyError {
     /// The log is of a newer version.
     #[error(transparent)]
     Unsupported(#[from] cursor::Unsupported),
-    /// The warehouse's watermark belongs to another log.
-    #[error(
-        "the lake's log of shard {shard} is {found}, but the warehouse has applied {applied}; the lake was replaced. Give the \
-         pipeline a new name, or restore the lake"
-    )]
-    OtherLog {
-        /// The shard.
-        shard: crate::model::Shard,
-        /// Identity of the log in the lake.
-        found: String,
-        /// Identity in the warehouse.
-        applied: String,
-    },
+    /// A schema document.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     /// The state of the warehouse fits neither side of a tick whose answer was lost.
     #[error("group {group} was moved by somebody else while its merge was undecided")]
     Undecided {
@@ -105,10 +100,19 @@ impl ApplyError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Warehouse(e) => matches!(e, WarehouseError::Transient { .. } | WarehouseError::Moved { .. }),
-            Self::Log(e) => e.is_transient(),
-            Self::Store(e) => !e.kind.is_definite(),
+            Self::Log(LogError::Store(e)) | Self::Store(e) | Self::Schema(SchemaError::Store(e)) => {
+                !e.kind.is_definite()
+            }
             Self::Undecided { .. } => true,
-            Self::Unsupported(_) | Self::OtherLog { .. } => false,
+            Self::Log(_) | Self::Schema(_) | Self::Unsupported(_) => false,
+        }
+    }
+
+    /// Where it went wrong.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::Warehouse(_) | Self::Undecided { .. } => Stage::Warehouse,
+            Self::Log(_) | Self::Store(_) | Self::Schema(_) | Self::Unsupported(_) => Stage::Lake,
         }
     }
 }
@@ -126,7 +130,7 @@ pub async fn run(apply: Apply) -> Result<(), ApplyError> {
         match session::run(&apply, take_over, &mut backoff).await {
             Ok(()) => return Ok(()),
             Err(e) if e.is_transient() => {
-                apply.metrics.error(&e);
+                apply.metrics.error(e.stage(), ErrorKind::Transient);
                 let pause = backoff.next();
                 tracing::warn!(group = apply.group, error = %crate::pipeline::chain(&e), ?pause, "applying failed; trying again");
                 tokio::select! {
@@ -134,7 +138,10 @@ pub async fn run(apply: Apply) -> Result<(), ApplyError> {
                     _ = stop.wait_for(|stop| *stop) => return Ok(()),
                 }
             }
-            Err(e) => return Err(e),
+            Err(e) => {
+                apply.metrics.error(e.stage(), ErrorKind::Fatal);
+                return Err(e);
+            }
         }
         // The group is ours since the first session; a later one that finds it taken has been fenced.
         take_over = false;

@@ -1,6 +1,9 @@
 //! One tick: follow schema changes, stage, merge, and park what cannot go on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use super::{
     Apply, ApplyError,
@@ -8,10 +11,11 @@ use super::{
     files::LakeFiles,
 };
 use crate::{
-    config::KeyScope,
+    config::{self, KeyScope},
+    metrics::{ErrorKind, Stage},
     model::{Column, ColumnDefault, Digest, Origin, Target},
     warehouse::{
-        Exception, ExceptionChange, ExceptionKind, Fence, Fill, KeyMode, LogPosition, Merge, MergeReport, Move, Outcome,
+        Deletes, Exception, ExceptionChange, ExceptionKind, Fence, Fill, KeyMode, LogPosition, Merge, Move, Outcome,
         StagedFile, TableMerge, TablePlan, TargetColumn, TickId, WarehouseError, join_types,
     },
 };
@@ -35,12 +39,9 @@ pub(super) struct Tick {
     pub(super) began: BTreeMap<crate::model::Shard, LogPosition>,
 }
 
-/// Tables that were parked while a tick was done, by target.
-pub(super) type ParkedTargets = BTreeMap<Target, String>;
-
 impl Apply {
-    /// Does the tick. Tables with definite errors are left out and answered, with the exceptions that the caller's state
-    /// now has to have.
+    /// Does the tick. Tables with definite errors are left out: the answer names their origins, which have exceptions from
+    /// now on.
     ///
     /// # Errors
     /// Everything that concerns more than one table.
@@ -50,42 +51,44 @@ impl Apply {
         number: &mut u64,
         targets: &mut Targets,
         mut tick: Tick,
-    ) -> Result<(MergeReport, ParkedTargets), ApplyError> {
-        let mut parked = ParkedTargets::new();
+    ) -> Result<BTreeSet<Origin>, ApplyError> {
+        let mut parked = BTreeSet::new();
         loop {
             *number += 1;
             let id = TickId { fence: fence.clone(), number: *number };
-            let failed = match self.attempt(&id, targets, &tick).await {
-                Ok(report) => return Ok((report, parked)),
-                Err(ApplyError::Warehouse(WarehouseError::Table { target, reason })) => (target, reason),
+            match self.attempt(&id, targets, &tick).await {
+                Ok(()) => return Ok(parked),
+                Err(ApplyError::Warehouse(WarehouseError::Table { target, reason })) => {
+                    let group = &self.group;
+                    tracing::error!(group, %target, reason, "table parked: it stays behind until it is mended and tailwater restarted");
+                    self.metrics.error(Stage::Warehouse, ErrorKind::Table);
+                    targets.forget(&target);
+                    let origins = tick.park(&target, &reason);
+                    if origins.is_empty() {
+                        return Err(WarehouseError::Table { target, reason }.into());
+                    }
+                    parked.extend(origins);
+                }
                 Err(e) => return Err(e),
-            };
-            // The table leaves the tick; all others are tried again without it.
-            let (target, reason) = failed;
-            tracing::error!(group = self.group, %target, reason, "table parked: it stays behind until it is repaired and applied again");
-            self.metrics.parked(&target);
-            targets.forget(&target);
-            tick.park(&target, &reason);
-            parked.insert(target, reason);
+            }
         }
     }
 
-    async fn attempt(&self, id: &TickId, targets: &mut Targets, tick: &Tick) -> Result<MergeReport, ApplyError> {
+    async fn attempt(&self, id: &TickId, targets: &mut Targets, tick: &Tick) -> Result<(), ApplyError> {
+        let began = Instant::now();
         let mut fills: BTreeMap<&Target, Vec<Fill>> = BTreeMap::new();
         for task in &tick.work.schemas {
-            self.follow_schema(&id.fence, targets, task).await?;
+            self.ensure(&id.fence, targets, &task.target, &task.origin, &task.schema, &task.added).await?;
             fills.entry(&task.target).or_default().extend(task.fills());
         }
-        let reader = LakeFiles::new(&self.store);
+        let reader = LakeFiles::new(&self.store, tick.work.tables.values().flat_map(|w| &w.files));
         let mut merges: BTreeMap<&Target, TableMerge> = BTreeMap::new();
         for (target, work) in &tick.work.tables {
             let files = self.staged_files(&id.fence, targets, target, work).await?;
             let staged_rows = if files.is_empty() {
                 0
             } else {
-                let report = self.warehouse.stage(id, target, &files, &reader).await?;
-                self.metrics.staged(target, &report);
-                report.rows
+                self.warehouse.stage(id, target, &files, &reader).await?.rows
             };
             let floors = work.floors.values().cloned().collect();
             merges.insert(target, TableMerge { target: target.clone(), fills: Vec::new(), floors, staged_rows });
@@ -102,22 +105,30 @@ impl Apply {
             moves: tick.moves.clone(),
             exceptions: tick.exceptions.clone(),
         };
-        match self.warehouse.merge(&merge).await {
-            Ok(report) => Ok(report),
-            Err(WarehouseError::Transient { what, source }) => {
-                let state = self.warehouse.group_state(&id.fence.group).await?.unwrap_or_default();
-                match state.outcome(&merge.moves) {
-                    Outcome::Applied => Ok(MergeReport::default()),
-                    Outcome::NotApplied => Err(WarehouseError::Transient { what, source }.into()),
-                    Outcome::Unexpected => Err(ApplyError::Undecided { group: self.group.clone() }),
-                }
-            }
-            Err(e) => Err(e.into()),
+        let staged = Instant::now();
+        self.merge(&merge).await?;
+        self.metrics.group(&self.group).ticked(staged - began, staged.elapsed());
+        for (target, work) in &tick.work.tables {
+            work.files.iter().for_each(|f| self.metrics.target(target).applied(f.ops));
         }
+        Ok(())
     }
 
-    async fn follow_schema(&self, fence: &Fence, targets: &mut Targets, task: &SchemaTask) -> Result<(), ApplyError> {
-        self.ensure(fence, targets, &task.target, &task.origin, &task.schema, &task.added).await
+    /// Merges, and finds out what happened where the answer was lost.
+    async fn merge(&self, merge: &Merge) -> Result<(), ApplyError> {
+        let failed = match self.warehouse.merge(merge).await {
+            Ok(_) => return Ok(()),
+            Err(e @ WarehouseError::Transient { .. }) => e,
+            Err(e) => return Err(e.into()),
+        };
+        let state = self.warehouse.group_state(&merge.tick.fence.group).await?.unwrap_or_default();
+        match state.outcome(&merge.moves) {
+            Outcome::Applied => Ok(()),
+            // A tick without moves is one of an origin that catches up; the session begins anew and finds out.
+            Outcome::NotApplied => Err(failed.into()),
+            Outcome::Unexpected if merge.moves.is_empty() => Err(failed.into()),
+            Outcome::Unexpected => Err(ApplyError::Undecided { group: self.group.clone() }),
+        }
     }
 
     /// Makes the target hold rows of a schema.
@@ -170,7 +181,11 @@ impl Apply {
                 KeyScope::Origin => KeyMode::PerOrigin,
                 KeyScope::Global => KeyMode::Global { updated_at: rule.updated_at.clone() },
             },
-            deletes: rule.deletes.into(),
+            deletes: match rule.deletes {
+                config::Deletes::Hard => Deletes::Hard,
+                config::Deletes::Soft => Deletes::Soft,
+                config::Deletes::Ignore => Deletes::Ignore,
+            },
         };
         empty.with(columns, added)
     }
@@ -217,7 +232,7 @@ impl SchemaTask {
 
 impl Tick {
     /// Takes a target out of the tick: its origins continue later from where their shards stood before it.
-    fn park(&mut self, target: &Target, reason: &str) {
+    fn park(&mut self, target: &Target, reason: &str) -> BTreeSet<Origin> {
         let mut origins = BTreeSet::new();
         if let Some(work) = self.work.tables.remove(target) {
             origins.extend(work.files.into_iter().map(|f| f.origin));
@@ -230,7 +245,7 @@ impl Tick {
             }
             !mine
         });
-        for origin in origins {
+        for origin in origins.clone() {
             // An origin that was catching up stays where it was.
             if let Some(change) = self.exceptions.iter_mut().find(|c| c.origin == origin) {
                 if let Some(position) = change.from {
@@ -242,6 +257,7 @@ impl Tick {
             let to = Some(Exception { kind: ExceptionKind::Parked, position, reason: reason.to_owned() });
             self.exceptions.push(ExceptionChange { origin, from: None, to });
         }
+        origins
     }
 }
 

@@ -2,20 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+};
 
 use super::{
     ExtractError,
     cut::{Cut, Pending},
+    files::FileMaker,
     xa,
 };
 use crate::{
-    lake::{Draft, LogWriter},
+    lake::{Draft, LogWriter, Schemas},
     metrics::ShardMetrics,
     model::{FileStep, Step},
+    pipeline::backoff::Backoff,
 };
 
-use super::files::FileMaker;
+
 
 /// Commits cuts until the channel closes.
 ///
@@ -27,17 +32,21 @@ pub(super) async fn commit_cuts(
     log: &mut LogWriter,
     mut cuts: mpsc::Receiver<Cut>,
     files: &FileMaker,
+    schemas: &Schemas,
     metrics: &ShardMetrics,
-    stored: &tokio::sync::Notify,
+    stored: &Notify,
+    backoff: &mut Backoff,
 ) -> Result<(), ExtractError> {
     let mut open_xa = log.open_xa().clone();
     while let Some(cut) = cuts.recv().await {
         let mut steps = Vec::with_capacity(cut.steps.len());
         for pending in cut.steps {
-            resolve(pending, &mut steps, &mut open_xa, files).await?;
+            resolve(pending, &mut steps, &mut open_xa, files, schemas).await?;
         }
-        let file_count = steps.iter().filter(|s| matches!(s, Step::File(_))).count() as u64;
-        let bytes: u64 = steps.iter().map(|s| if let Step::File(f) = s { f.bytes } else { 0 }).sum();
+        let files_of = || steps.iter().filter_map(|s| if let Step::File(f) = s { Some(f) } else { None });
+        let (count, rows) = (files_of().count() as u64, files_of().map(|f| f.rows).sum());
+        let bytes = files_of().map(|f| f.bytes).sum();
+        let covered = cut.committed_at.map_or(0, |(_, latest)| latest);
         log.append(Draft {
             next_seq: cut.next_seq,
             position: cut.position,
@@ -46,7 +55,8 @@ pub(super) async fn commit_cuts(
             steps,
         })
         .await?;
-        metrics.entry_stored(cut.committed_at, cut.decoded, file_count, bytes);
+        metrics.stored(count, rows, bytes, covered);
+        backoff.reset();
         stored.notify_waiters();
     }
     Ok(())
@@ -57,6 +67,7 @@ async fn resolve(
     steps: &mut Vec<Step>,
     open_xa: &mut BTreeMap<String, Vec<FileStep>>,
     files: &FileMaker,
+    schemas: &Schemas,
 ) -> Result<(), ExtractError> {
     match pending {
         Pending::Ready(step) => steps.push(step),
@@ -70,7 +81,7 @@ async fn resolve(
         }
         Pending::XaCommitted { xid, base, committed_at } => {
             for file in open_xa.remove(&xid).unwrap_or_default() {
-                steps.push(Step::File(xa::renumber(files, file, base, committed_at).await?));
+                steps.push(Step::File(xa::renumber(files, schemas, file, base, committed_at).await?));
             }
         }
         Pending::XaRolledBack { xid } => {
@@ -81,5 +92,5 @@ async fn resolve(
 }
 
 async fn finished(handle: JoinHandle<Result<FileStep, ExtractError>>) -> Result<FileStep, ExtractError> {
-    handle.await.map_err(|e| ExtractError::Panicked { task: "encoding a file", cause: e.to_string() })?
+    handle.await.map_err(|e| ExtractError::Panicked { what: "making a file".into(), cause: e.to_string() })?
 }

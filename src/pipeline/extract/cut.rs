@@ -16,8 +16,6 @@ pub(super) struct Cut {
     pub(super) next_seq: Seq,
     /// Earliest and latest commit time covered, UTC microseconds.
     pub(super) committed_at: Option<(i64, i64)>,
-    /// Row changes that the source sent for this entry, for metrics.
-    pub(super) decoded: u64,
 }
 
 /// A step that may not be complete yet. Dropping a file's handle leaves an unlisted object, which the next start removes.

@@ -29,9 +29,9 @@ use super::{
 use crate::{
     batch::Budget,
     config::TableRules,
-    lake::Schemas,
-    metrics::ShardMetrics,
-    model::{Catalog, Position, Seq, Shard},
+    lake::{Clock, Schemas},
+    metrics::{Metrics, ShardMetrics},
+    model::{Catalog, OpCounts, Position, Seq, Shard},
     source::mysql::{
         assembler::{Assembler, Event},
         catalog::CatalogReader,
@@ -62,13 +62,18 @@ pub(super) struct Setup {
     pub(super) limits: Limits,
     pub(super) assembler: Assembler,
     pub(super) catalog: Catalog,
+    /// The log has no position yet: the first cut saves it.
+    pub(super) fresh: bool,
     pub(super) next_seq: Seq,
     pub(super) xa_rows: HashMap<String, i64>,
     pub(super) files: FileMaker,
     pub(super) schemas: Arc<Schemas>,
     pub(super) source: CatalogReader,
     pub(super) budget: Budget,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<ShardMetrics>,
+    /// Counters that are not the shard's.
+    pub(super) process: Arc<Metrics>,
     /// With `--once`: stop when this is covered.
     pub(super) until: Option<Executed>,
     /// Becomes true when the process shall drain.
@@ -118,7 +123,7 @@ pub(super) struct Decoder {
     xa_rows: HashMap<String, i64>,
     transaction: Option<Open>,
     pending: Vec<Pending>,
-    decoded: u64,
+    transactions: u64,
     committed_at: Option<(i64, i64)>,
     /// When the oldest thing that is not cut yet came.
     since: Option<Instant>,
@@ -130,7 +135,9 @@ pub(super) struct Decoder {
     schemas: Arc<Schemas>,
     source: CatalogReader,
     budget: Budget,
+    clock: Arc<dyn Clock>,
     metrics: Arc<ShardMetrics>,
+    process: Arc<Metrics>,
     until: Option<Executed>,
     stop: watch::Receiver<bool>,
     cuts: mpsc::Sender<Cut>,
@@ -166,7 +173,7 @@ pub(super) fn run(
         xa_rows: setup.xa_rows,
         transaction: None,
         pending: Vec::new(),
-        decoded: 0,
+        transactions: 0,
         committed_at: None,
         since: None,
         last_cut: Instant::now(),
@@ -176,12 +183,18 @@ pub(super) fn run(
         schemas: setup.schemas,
         source: setup.source,
         budget: setup.budget,
+        clock: setup.clock,
         metrics: setup.metrics,
+        process: setup.process,
         until: setup.until,
         stop: setup.stop,
         cuts,
         runtime,
     };
+    if setup.fresh {
+        // A shard that begins at `latest` and stops before its first change must not begin later next time.
+        decoder.cut(assembler.position())?;
+    }
     decoder.follow(&mut assembler, &mut events)
 }
 
@@ -195,8 +208,13 @@ impl Decoder {
             match message {
                 Err(_) => {}
                 Ok(None) => return Err(ExtractError::StreamEnded),
-                Ok(Some(Message::Connected(server_uuid))) => assembler.connected(server_uuid),
+                Ok(Some(Message::Connected(server_uuid))) => {
+                    self.metrics.connected(true);
+                    assembler.connected(server_uuid);
+                }
                 Ok(Some(Message::Restart(answer))) => {
+                    self.metrics.connected(false);
+                    self.metrics.reconnected();
                     // Rows of the broken transaction are in the open batches and perhaps in files: the whole session is
                     // given up. Between transactions nothing is lost by going on.
                     if self.transaction.take().is_some_and(|t| t.rows > 0) {
@@ -206,6 +224,9 @@ impl Decoder {
                     let _ = answer.send(assembler.restart());
                 }
                 Ok(Some(Message::Events(delivery))) => {
+                    let transactions = std::mem::take(&mut self.transactions);
+                    self.metrics.read(transactions, delivery.batch.bytes() as u64, OpCounts::default());
+                    self.process.batch_memory(self.budget.held() as u64, self.budget.limit() as u64);
                     for raw in delivery.batch.iter() {
                         if let Some(event) = assembler.push(raw)? {
                             self.apply(event)?;
@@ -233,7 +254,7 @@ impl Decoder {
             Event::XaPrepare { xid } => self.xa_prepared(xid),
             Event::XaCommit { xid, committed_at_us } => self.xa_committed(xid, committed_at_us),
             Event::XaRollback { xid } => self.xa_rolled_back(xid),
-            Event::Idle => self.metrics.idle(),
+            Event::Idle => self.metrics.idle(self.clock.unix_micros(), self.since.is_none()),
             Event::Skipped => {}
         }
         Ok(())
@@ -274,7 +295,8 @@ impl Decoder {
         self.since.get_or_insert_with(Instant::now);
         let (low, high) = self.committed_at.unwrap_or((committed_at, committed_at));
         self.committed_at = Some((low.min(committed_at), high.max(committed_at)));
-        self.metrics.read(committed_at);
+        self.transactions += 1;
+        self.metrics.read_up_to(committed_at);
     }
 
     /// Between transactions: cuts when it is time, and says whether the session is done.
@@ -315,7 +337,6 @@ impl Decoder {
             position,
             next_seq: self.seq,
             committed_at: self.committed_at.take(),
-            decoded: std::mem::take(&mut self.decoded),
         };
         self.runtime.block_on(self.cuts.send(cut)).map_err(|_| ExtractError::CommitterGone)
     }

@@ -2,37 +2,58 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use tokio::{
-    sync::Semaphore,
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinHandle, spawn_blocking},
 };
 
 use super::ExtractError;
 use crate::{
     batch::{Budget, Sealed},
-    lake::{Codec, Created, Store, StoreError, paths},
-    metrics::Metrics,
+    lake::{
+        Created, DataName, Partition, Store, WriterMark,
+        parquet::{self, Codec, Encoded},
+        paths,
+    },
     model::{FileStep, Origin, Seq, Shard, TableSchema, Target},
 };
+
+/// The process' encoders. Encoding is its heaviest CPU work and gains nothing from more threads than cores.
+#[derive(Clone, Debug)]
+pub struct Encoders {
+    /// One permit per core.
+    cpu: Arc<Semaphore>,
+    /// Sealed batches that wait or are being encoded: one more than cores, so that an encoder never waits for work and the
+    /// decode threads never run far ahead of it.
+    places: Arc<Semaphore>,
+}
+
+impl Encoders {
+    /// Encoders for a machine with `cores`.
+    pub fn new(cores: usize) -> Self {
+        let cores = cores.max(1);
+        Self { cpu: Arc::new(Semaphore::new(cores)), places: Arc::new(Semaphore::new(cores + 1)) }
+    }
+}
 
 /// Makes the files of one shard.
 #[derive(Clone, Debug)]
 pub(super) struct FileMaker {
     /// Where files go.
     pub(super) store: Arc<dyn Store>,
-    /// One permit per core: encoding is the process' heaviest CPU work and gains nothing from more threads.
-    pub(super) cpu: Arc<Semaphore>,
+    pub(super) encoders: Encoders,
     /// Gets back the share of rows when they have become bytes, and of bytes when they are stored.
     pub(super) budget: Budget,
     pub(super) shard: Shard,
-    /// Nonce of this writer, part of every file name.
-    pub(super) nonce: String,
+    /// This writer, part of every file name.
+    pub(super) mark: WriterMark,
     pub(super) codec: Codec,
-    pub(super) metrics: Arc<Metrics>,
 }
 
 /// What a file will be.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FileOrder {
     pub(super) origin: Origin,
     pub(super) target: Target,
@@ -41,21 +62,77 @@ pub(super) struct FileOrder {
     pub(super) first_seq: Seq,
     /// Tells files of one origin and first number apart.
     pub(super) part: u32,
-    /// Day of source commit, as days since 1970-01-01.
-    pub(super) day: i32,
+    /// A moment of the day of source commit, UTC microseconds.
+    pub(super) committed_at: i64,
     /// Keep only the last change per key.
     pub(super) net: bool,
 }
 
 impl FileMaker {
+    /// Waits for a place in the encoders' queue.
+    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        Arc::clone(&self.encoders.places).acquire_owned().await.ok()
+    }
+
     /// Starts making the file; the handle ends when the object is durable.
     pub(super) fn start(
         &self,
         runtime: &Handle,
         order: FileOrder,
-        sealed: Sealed,
+        mut sealed: Sealed,
+        place: Option<OwnedSemaphorePermit>,
     ) -> JoinHandle<Result<FileStep, ExtractError>> {
         let maker = self.clone();
-        runtime.spawn(async move { maker.make(order, sealed).await })
+        runtime.spawn(async move {
+            let mut hold = std::mem::take(&mut sealed.hold);
+            let (schema, origin, net) = (Arc::clone(&order.schema), order.origin.clone(), order.net);
+            let encoded = maker
+                .encode(&order, move |codec| {
+                    let mut failed = None;
+                    let batches = sealed.into_batches(&schema, &origin, net)?;
+                    let rows = batches.map_while(|b| b.map_err(|e| failed = Some(e)).ok());
+                    let encoded = parquet::encode(&origin, &schema, codec, rows);
+                    failed.map_or(Ok(()), |e| Err(crate::batch::SealError::from(e)))?;
+                    Ok(encoded?)
+                })
+                .await?;
+            drop(place);
+            maker.budget.shrink(&mut hold, encoded.content.len());
+            let step = maker.store(&order, encoded).await?;
+            drop(hold);
+            Ok(step)
+        })
+    }
+
+    /// Makes a file of rows that are in lake layout already.
+    pub(super) async fn rewrite(&self, order: FileOrder, rows: Vec<RecordBatch>) -> Result<FileStep, ExtractError> {
+        let (schema, origin) = (Arc::clone(&order.schema), order.origin.clone());
+        let encoded = self.encode(&order, move |codec| Ok(parquet::encode(&origin, &schema, codec, rows)?)).await?;
+        self.store(&order, encoded).await
+    }
+
+    async fn encode(
+        &self,
+        order: &FileOrder,
+        work: impl FnOnce(Codec) -> Result<Encoded, ExtractError> + Send + 'static,
+    ) -> Result<Encoded, ExtractError> {
+        let _core = Arc::clone(&self.encoders.cpu).acquire_owned().await;
+        let codec = self.codec;
+        let lost = |e: tokio::task::JoinError| ExtractError::Panicked {
+            what: format!("encoding rows of {}", order.origin),
+            cause: e.to_string(),
+        };
+        spawn_blocking(move || work(codec)).await.map_err(lost)?
+    }
+
+    async fn store(&self, order: &FileOrder, encoded: Encoded) -> Result<FileStep, ExtractError> {
+        let name = DataName::new(&self.shard, order.first_seq, order.part, self.mark.clone());
+        let path = paths::data(&order.target, &Partition::day(order.committed_at), &name);
+        let step = encoded.step(&order.origin, &order.target, &path, &order.schema, order.net, None);
+        match self.store.create(&path, encoded.content).await? {
+            // The name is this writer's alone: what exists is an earlier attempt whose answer was lost.
+            Created::New | Created::Exists => Ok(step),
+        }
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Table {
     pub(super) open: Option<OpenBatch>,
     /// Columns added by DDL since the plan was compiled, in order: the rows' next schema will name them.
     pub(super) added: Vec<AddedColumn>,
+    /// A DDL statement said that rows change; the next table map tells whether it shows in their schema.
+    pub(super) rewritten: bool,
     /// Files started since the last cut, for their names.
     pub(super) parts: u32,
 }
@@ -47,6 +49,7 @@ impl Table {
             plan: None,
             open: None,
             added: Vec::new(),
+            rewritten: false,
             parts: 0,
         }
     }
@@ -58,16 +61,6 @@ impl Table {
     /// The plan for rows described by `map`, when it is the one in use.
     pub(super) fn plan_for(&self, map: &Arc<TableMap>) -> Option<&Arc<Plan>> {
         self.plan.as_ref().filter(|(known, _)| Arc::ptr_eq(known, map)).map(|(_, plan)| plan)
-    }
-
-    /// What the catalog says of the table; `None` while there is nothing to say.
-    pub(super) fn known(&self) -> Option<Known> {
-        (self.known.is_some() || self.parked.is_some()).then(|| Known {
-            target: self.target().clone(),
-            schema: self.known.clone(),
-            parked: self.parked.clone(),
-            needs_snapshot: self.needs_snapshot.clone(),
-        })
     }
 }
 

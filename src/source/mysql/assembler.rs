@@ -18,10 +18,10 @@ use super::{
     event::{FLAG_ARTIFICIAL, RawEvent, StreamPosition, code},
     gtid::{Executed, Gtid},
     gtid_event::{self, GroupHead},
-    query_event::{self, Query},
+    query_event,
     rows::RowsEvent,
     table_map::{Flavor, TableMap},
-    wire::Wire,
+    cursor::Cursor,
 };
 use crate::model::Position;
 
@@ -197,9 +197,9 @@ impl Assembler {
 
     /// A real or made-up Rotate event tells the file that the following events are in.
     fn rotate(&mut self, event: &RawEvent<'_>) -> Result<Option<Event<'static>>, AssemblerError> {
-        let mut wire = Wire(event.body);
-        self.offset = wire.u64().map_err(|_| self.fault(event, Fault::Malformed))?;
-        self.file = String::from_utf8_lossy(wire.0).into_owned();
+        let mut cursor = Cursor::new(event.body);
+        self.offset = cursor.u64().map_err(|_| self.fault(event, Fault::Malformed))?;
+        self.file = String::from_utf8_lossy(cursor.rest()).into_owned();
         self.tables.forget_ids();
         // A transaction never spans files, so between files nothing is open; only after a reconnect the made-up event comes
         // first, and then nothing is open either.

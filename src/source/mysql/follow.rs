@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::{
-    channel::Sender,
+    channel::{Closed, Sender},
     connect::Address,
     event::StreamPosition,
     stream::{Identity, Reader, Remedy, StreamError},
@@ -42,8 +42,10 @@ pub async fn follow(
     let mut failures = 0;
     loop {
         let failure = match Reader::open(address, identity, &position).await {
-            Ok(mut reader) if sender.connected(reader.server_uuid.take()).is_ok() => reader.run(&sender).await,
-            Ok(_) => None,
+            Ok(mut reader) => match sender.connected(reader.server_uuid.take()) {
+                Ok(()) => reader.run(&sender).await,
+                Err(Closed) => None,
+            },
             Err(e) => Some(e),
         };
         let Some(failure) = failure else { return Ok(()) };

@@ -2,7 +2,7 @@
 
 use super::{
     gtid::Gtid,
-    wire::{Truncated, Wire},
+    cursor::{Cursor, Short},
 };
 
 /// What a MySQL GTID event says.
@@ -18,26 +18,26 @@ pub(super) struct GroupHead {
 const LOGICAL_CLOCK: u8 = 2;
 
 /// Reads an event of type 33 or 34.
-pub(super) fn parse_untagged(body: &[u8], anonymous: bool) -> Result<GroupHead, Truncated> {
-    let mut wire = Wire(body);
-    let _flags = wire.u8()?;
-    let uuid = wire.uuid()?;
-    let gno = wire.u64()?;
+pub(super) fn parse_untagged(body: &[u8], anonymous: bool) -> Result<GroupHead, Short> {
+    let mut cursor = Cursor::new(body);
+    let _flags = cursor.u8()?;
+    let uuid = cursor.array()?;
+    let gno = cursor.u64()?;
     let gtid = match anonymous {
         true => None,
-        false if gno == 0 || gno >= i64::MAX as u64 => return Err(Truncated),
+        false if gno == 0 || gno >= i64::MAX as u64 => return Err(Short),
         false => Some(Gtid { uuid, tag: "".into(), gno }),
     };
-    Ok(GroupHead { gtid, committed_at_us: commit_timestamp(&mut wire) })
+    Ok(GroupHead { gtid, committed_at_us: commit_timestamp(&mut cursor) })
 }
 
 /// The immediate commit timestamp: 55 bits of microseconds; the 56th says that the original one follows.
-fn commit_timestamp(wire: &mut Wire<'_>) -> Option<i64> {
-    if wire.u8().ok()? != LOGICAL_CLOCK {
+fn commit_timestamp(cursor: &mut Cursor<'_>) -> Option<i64> {
+    if cursor.u8().ok()? != LOGICAL_CLOCK {
         return None;
     }
-    wire.bytes(16).ok()?; // last_committed, sequence_number
-    let immediate = wire.uint(7).ok()? & ((1 << 55) - 1);
+    cursor.take(16).ok()?; // last_committed, sequence_number
+    let immediate = cursor.uint(7).ok()? & ((1 << 55) - 1);
     (immediate != 0).then_some(immediate as i64)
 }
 
@@ -52,38 +52,57 @@ mod field {
     pub(super) const IMMEDIATE_COMMIT: u64 = 6;
 }
 
+/// A variable-length integer of MySQL's serialization library: the number of trailing one bits of the first byte says how
+/// many bytes follow, nine bytes in all when it is 0xff.
+fn varint(cursor: &mut Cursor<'_>) -> Result<u64, Short> {
+    let first = *cursor.rest().first().ok_or(Short)?;
+    let following = first.trailing_ones() as usize;
+    if following == 8 {
+        cursor.u8()?;
+        return cursor.uint(8);
+    }
+    Ok(cursor.uint(following + 1)? >> (following + 1))
+}
+
+/// A signed [`varint`]: the lowest bit is the sign.
+fn signed_varint(cursor: &mut Cursor<'_>) -> Result<i64, Short> {
+    let raw = varint(cursor)?;
+    let magnitude = (raw >> 1) as i64;
+    Ok(if raw & 1 == 0 { magnitude } else { -magnitude - 1 })
+}
+
 /// Reads an event of type 42, written by MySQL's serialization library: version, size, last field a reader must know, then
 /// numbered fields.
-pub(super) fn parse_tagged(body: &[u8]) -> Result<GroupHead, Truncated> {
-    let mut wire = Wire(body);
-    let _version = wire.varint()?;
-    let _size = wire.varint()?;
-    let _last_required = wire.varint()?;
+pub(super) fn parse_tagged(body: &[u8]) -> Result<GroupHead, Short> {
+    let mut cursor = Cursor::new(body);
+    let _version = varint(&mut cursor)?;
+    let _size = varint(&mut cursor)?;
+    let _last_required = varint(&mut cursor)?;
     let mut gtid = Gtid { uuid: [0; 16], tag: "".into(), gno: 0 };
     let mut committed_at_us = None;
-    while !wire.0.is_empty() {
-        match wire.varint()? {
-            field::FLAGS => drop(wire.varint()?),
+    while !cursor.is_empty() {
+        match varint(&mut cursor)? {
+            field::FLAGS => drop(varint(&mut cursor)?),
             field::UUID => {
                 for byte in &mut gtid.uuid {
-                    *byte = u8::try_from(wire.varint()?).map_err(|_| Truncated)?;
+                    *byte = u8::try_from(varint(&mut cursor)?).map_err(|_| Short)?;
                 }
             }
-            field::GNO => gtid.gno = u64::try_from(wire.signed_varint()?).map_err(|_| Truncated)?,
+            field::GNO => gtid.gno = u64::try_from(signed_varint(&mut cursor)?).map_err(|_| Short)?,
             field::TAG => {
-                let len = usize::try_from(wire.varint()?).map_err(|_| Truncated)?;
-                gtid.tag = std::str::from_utf8(wire.bytes(len)?).map_err(|_| Truncated)?.into();
+                let len = usize::try_from(varint(&mut cursor)?).map_err(|_| Short)?;
+                gtid.tag = std::str::from_utf8(cursor.take(len)?).map_err(|_| Short)?.into();
             }
-            field::LAST_COMMITTED | field::SEQUENCE_NUMBER => drop(wire.signed_varint()?),
+            field::LAST_COMMITTED | field::SEQUENCE_NUMBER => drop(signed_varint(&mut cursor)?),
             field::IMMEDIATE_COMMIT => {
-                committed_at_us = i64::try_from(wire.varint()?).ok().filter(|t| *t != 0);
+                committed_at_us = i64::try_from(varint(&mut cursor)?).ok().filter(|t| *t != 0);
                 break; // Fields come in order of their numbers; the rest is not needed.
             }
             _ => break,
         }
     }
     if gtid.gno == 0 || gtid.gno >= i64::MAX as u64 {
-        return Err(Truncated);
+        return Err(Short);
     }
     Ok(GroupHead { gtid: Some(gtid), committed_at_us })
 }
@@ -103,9 +122,9 @@ const MARIA_STANDALONE: u8 = 1;
 const MARIA_PREPARED_XA: u8 = 64;
 
 /// Reads an event of type 162.
-pub(super) fn parse_mariadb(body: &[u8]) -> Result<MariaGroup, Truncated> {
-    let mut wire = Wire(body);
-    let (sequence, domain, flags) = (wire.u64()?, wire.u32()?, wire.u8()?);
+pub(super) fn parse_mariadb(body: &[u8]) -> Result<MariaGroup, Short> {
+    let mut cursor = Cursor::new(body);
+    let (sequence, domain, flags) = (cursor.u64()?, cursor.u32()?, cursor.u8()?);
     Ok(MariaGroup {
         sequence,
         domain,

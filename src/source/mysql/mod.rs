@@ -1,6 +1,7 @@
 //! MySQL and MariaDB as sources.
 
 pub mod assembler;
+pub mod catalog;
 pub mod channel;
 pub mod connect;
 pub mod cursor;
@@ -16,4 +17,3 @@ mod sql;
 pub mod start;
 pub mod stream;
 pub mod table_map;
-mod wire;

@@ -10,7 +10,7 @@ use std::io::Read;
 use super::{
     event::{HEADER_LEN, code},
     query_event,
-    wire::{Truncated, Wire},
+    cursor::{Cursor, Short},
 };
 
 /// Something compressed is not what it says it is.
@@ -57,7 +57,7 @@ const COMPRESSION_ZSTD: u64 = 0;
 impl Expansion {
     /// Reads the header of a Transaction_payload event.
     pub(super) fn of(body: &[u8]) -> Result<Self, PayloadError> {
-        let (payload, compression, uncompressed, present) = header(body).map_err(|Truncated| PayloadError::Header)?;
+        let (payload, compression, uncompressed, present) = header(body).map_err(|Short| PayloadError::Header)?;
         let remaining = match compression {
             COMPRESSION_NONE => payload,
             COMPRESSION_ZSTD => uncompressed,
@@ -92,16 +92,16 @@ impl Expansion {
 }
 
 /// Payload size, compression, uncompressed size, and how many bytes of payload are there.
-fn header(body: &[u8]) -> Result<(u64, u64, u64, u64), Truncated> {
-    let mut wire = Wire(body);
+fn header(body: &[u8]) -> Result<(u64, u64, u64, u64), Short> {
+    let mut cursor = Cursor::new(body);
     let (mut payload, mut compression, mut uncompressed) = (0, u64::MAX, 0);
     loop {
-        let kind = wire.lenenc()?;
+        let kind = cursor.lenenc()?;
         if kind == field::END {
-            return Ok((payload, compression, uncompressed, wire.0.len() as u64));
+            return Ok((payload, compression, uncompressed, cursor.rest().len() as u64));
         }
-        let len = usize::try_from(wire.lenenc()?).map_err(|_| Truncated)?;
-        let mut value = Wire(wire.bytes(len)?);
+        let len = usize::try_from(cursor.lenenc()?).map_err(|_| Short)?;
+        let mut value = Cursor::new(cursor.take(len)?);
         match kind {
             field::PAYLOAD_SIZE => payload = value.lenenc()?,
             field::COMPRESSION => compression = value.lenenc()?,
@@ -130,16 +130,16 @@ pub(super) fn expand(event_type: u8, body: &[u8]) -> Result<(u8, Vec<u8>), Paylo
         169..=171 => event_type - 169 + code::WRITE_ROWS,
         _ => return Err(PayloadError::Event),
     };
-    let head = plain_part(plain, body).map_err(|Truncated| PayloadError::Event)?;
+    let head = plain_part(plain, body).map_err(|Short| PayloadError::Event)?;
     let (head, tail) = body.split_at_checked(head).ok_or(PayloadError::Event)?;
-    let mut wire = Wire(tail);
-    let uncompressed = uncompressed_size(&mut wire).map_err(|Truncated| PayloadError::Event)?;
+    let mut cursor = Cursor::new(tail);
+    let uncompressed = uncompressed_size(&mut cursor).map_err(|Short| PayloadError::Event)?;
     if uncompressed > EVENT_MAX {
         return Err(PayloadError::Event);
     }
     let mut out = head.to_vec();
     // One byte more than announced, to notice that there is one.
-    let read = flate2::read::ZlibDecoder::new(wire.0).take(uncompressed + 1).read_to_end(&mut out);
+    let read = flate2::read::ZlibDecoder::new(cursor.rest()).take(uncompressed + 1).read_to_end(&mut out);
     match read {
         Ok(n) if n as u64 == uncompressed => Ok((plain, out)),
         _ => Err(PayloadError::Event),
@@ -147,31 +147,31 @@ pub(super) fn expand(event_type: u8, body: &[u8]) -> Result<(u8, Vec<u8>), Paylo
 }
 
 /// One byte whose low three bits say how many big-endian bytes of size follow.
-fn uncompressed_size(wire: &mut Wire<'_>) -> Result<u64, Truncated> {
-    let len = usize::from(wire.u8()? & 7);
-    Ok(wire.bytes(len)?.iter().fold(0, |size, byte| size << 8 | u64::from(*byte)))
+fn uncompressed_size(cursor: &mut Cursor<'_>) -> Result<u64, Short> {
+    let len = usize::from(cursor.u8()? & 7);
+    Ok(cursor.take(len)?.iter().fold(0, |size, byte| size << 8 | u64::from(*byte)))
 }
 
 /// Length of the part of the body that is not compressed.
-fn plain_part(plain: u8, body: &[u8]) -> Result<usize, Truncated> {
-    let mut wire = Wire(body);
+fn plain_part(plain: u8, body: &[u8]) -> Result<usize, Short> {
+    let mut cursor = Cursor::new(body);
     if plain == code::QUERY {
-        wire.bytes(8)?;
-        let database = wire.u8()? as usize;
-        wire.u16()?;
-        let status = wire.u16()? as usize;
-        wire.bytes(status + database + 1)?;
+        cursor.take(8)?;
+        let database = cursor.u8()? as usize;
+        cursor.u16()?;
+        let status = cursor.u16()? as usize;
+        cursor.take(status + database + 1)?;
     } else {
-        wire.bytes(8)?; // table id, flags
+        cursor.take(8)?; // table id, flags
         if plain >= code::WRITE_ROWS {
-            let extra = wire.u16()? as usize;
-            wire.bytes(extra.checked_sub(2).ok_or(Truncated)?)?;
+            let extra = cursor.u16()? as usize;
+            cursor.take(extra.checked_sub(2).ok_or(Short)?)?;
         }
-        let columns = usize::try_from(wire.lenenc()?).map_err(|_| Truncated)?;
+        let columns = usize::try_from(cursor.lenenc()?).map_err(|_| Short)?;
         let images = if matches!(plain, code::UPDATE_ROWS_V1 | code::UPDATE_ROWS) { 2 } else { 1 };
-        wire.bytes(columns.div_ceil(8).checked_mul(images).ok_or(Truncated)?)?;
+        cursor.take(columns.div_ceil(8).checked_mul(images).ok_or(Short)?)?;
     }
-    Ok(body.len() - wire.0.len())
+    Ok(body.len() - cursor.rest().len())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::wire::{Truncated, Wire};
+use super::cursor::{Cursor, Short};
 
 /// `sql_mode` bit: double quotes delimit identifiers.
 const MODE_ANSI_QUOTES: u64 = 0x4;
@@ -40,29 +40,29 @@ const Q_SQL_MODE: u8 = 1;
 const LOAD_QUERY_EXTRA: usize = 13;
 
 /// Reads a Query event, or with `load` an Execute_load_query event.
-pub(super) fn parse(body: &[u8], load: bool) -> Result<Query<'_>, Truncated> {
-    let mut wire = Wire(body);
-    wire.bytes(8)?; // thread id, execution time
-    let database_len = wire.u8()? as usize;
-    wire.u16()?; // error code
-    let status_len = wire.u16()? as usize;
+pub(super) fn parse(body: &[u8], load: bool) -> Result<Query<'_>, Short> {
+    let mut cursor = Cursor::new(body);
+    cursor.take(8)?; // thread id, execution time
+    let database_len = cursor.u8()? as usize;
+    cursor.u16()?; // error code
+    let status_len = cursor.u16()? as usize;
     if load {
-        wire.bytes(LOAD_QUERY_EXTRA)?;
+        cursor.take(LOAD_QUERY_EXTRA)?;
     }
-    let mode = sql_mode(wire.bytes(status_len)?);
-    let database = String::from_utf8_lossy(wire.bytes(database_len)?);
-    wire.u8()?; // NUL
-    Ok(Query { database, sql: String::from_utf8_lossy(wire.0), mode })
+    let mode = sql_mode(cursor.take(status_len)?);
+    let database = String::from_utf8_lossy(cursor.take(database_len)?);
+    cursor.u8()?; // NUL
+    Ok(Query { database, sql: String::from_utf8_lossy(cursor.rest()), mode })
 }
 
 /// The SQL mode among the status variables. It is written second, behind the flags; nothing behind it is needed.
 fn sql_mode(status: &[u8]) -> SqlMode {
-    let mut wire = Wire(status);
-    while let Ok(kind) = wire.u8() {
+    let mut cursor = Cursor::new(status);
+    while let Ok(kind) = cursor.u8() {
         match kind {
-            Q_FLAGS2 if wire.u32().is_ok() => {}
+            Q_FLAGS2 if cursor.u32().is_ok() => {}
             Q_SQL_MODE => {
-                let mode = wire.u64().unwrap_or_default();
+                let mode = cursor.u64().unwrap_or_default();
                 return SqlMode {
                     ansi_quotes: mode & MODE_ANSI_QUOTES != 0,
                     no_backslash_escapes: mode & MODE_NO_BACKSLASH_ESCAPES != 0,

@@ -37,3 +37,14 @@ pub(super) fn mariadb_position_of(file: &str) -> String {
 }
 
 pub(super) const BINARY_LOGS: &str = "SHOW BINARY LOGS";
+
+/// Columns declared TINYINT(1) of a table: `(database, table)`.
+pub(super) const BOOLEAN_COLUMNS: &str = "SELECT COLUMN_NAME FROM information_schema.COLUMNS \
+     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_TYPE LIKE 'tinyint(1)%'";
+
+/// Index name and column of each UNIQUE key without NULL, by key and place: `(database, table)`.
+pub(super) const UNIQUE_KEYS: &str = "SELECT s.INDEX_NAME, s.COLUMN_NAME FROM information_schema.STATISTICS s \
+     WHERE s.TABLE_SCHEMA = ? AND s.TABLE_NAME = ? AND s.NON_UNIQUE = 0 AND NOT EXISTS (\
+       SELECT 1 FROM information_schema.STATISTICS n WHERE n.TABLE_SCHEMA = s.TABLE_SCHEMA AND n.TABLE_NAME = s.TABLE_NAME \
+       AND n.INDEX_NAME = s.INDEX_NAME AND (n.NULLABLE = 'YES' OR n.COLUMN_NAME IS NULL OR n.SUB_PART IS NOT NULL)) \
+     ORDER BY s.INDEX_NAME <> 'PRIMARY', s.INDEX_NAME, s.SEQ_IN_INDEX";

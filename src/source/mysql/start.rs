@@ -7,6 +7,7 @@ use super::{
     gtid::{BadGtidSet, DomainPosition, Executed, GtidSet},
     sql,
     stream::Remedy,
+    table_map::Flavor,
 };
 use crate::model::Position;
 
@@ -102,9 +103,17 @@ enum Counting {
     Files,
 }
 
-async fn counting(conn: &mut Conn) -> Result<Counting, StartError> {
+/// Which family the server is of.
+///
+/// # Errors
+/// [`StartError::Query`].
+pub async fn flavor(conn: &mut Conn) -> Result<Flavor, StartError> {
     let version: Option<String> = conn.query_first(sql::VERSION).await?;
-    if version.unwrap_or_default().contains("MariaDB") {
+    Ok(if version.unwrap_or_default().contains("MariaDB") { Flavor::MariaDb } else { Flavor::MySql })
+}
+
+async fn counting(conn: &mut Conn) -> Result<Counting, StartError> {
+    if flavor(conn).await? == Flavor::MariaDb {
         return Ok(Counting::Domains);
     }
     let mode: Option<(String, String)> = conn.query_first(sql::variable("gtid_mode")).await?;

@@ -13,7 +13,7 @@ use super::{
     payload::{self, Expansion, PayloadError},
     sql,
     start::{self, StartError},
-    wire::Wire,
+    cursor::Cursor,
 };
 
 /// How often the server says that it is alive when the log is silent.
@@ -322,9 +322,9 @@ impl Reader {
             Treatment::Deliver => batch.push(head, event),
             Treatment::Drop => {}
             Treatment::Rotate => {
-                let mut wire = Wire(event.data());
-                let offset = wire.u64().map_err(|_| self.malformed())?;
-                self.place = Place { file: String::from_utf8_lossy(wire.0).into_owned(), offset };
+                let mut cursor = Cursor::new(event.data());
+                let offset = cursor.u64().map_err(|_| self.malformed())?;
+                self.place = Place { file: String::from_utf8_lossy(cursor.rest()).into_owned(), offset };
                 head.end = offset;
                 batch.push(head, event);
             }

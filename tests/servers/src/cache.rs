@@ -15,7 +15,7 @@ pub(crate) const CACHE_VARIABLE: &str = "TAILWATER_CACHE";
 ///
 /// # Errors
 /// When none of the variables is set or the folder cannot be made.
-pub(crate) fn folder() -> Result<PathBuf> {
+pub fn folder() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let folder = set(CACHE_VARIABLE)
         .map(PathBuf::from)
@@ -73,4 +73,39 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     // Servers check the mode of their data folder (PostgreSQL refuses a readable one).
     fs::set_permissions(to, fs::metadata(from)?.permissions())?;
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn an_entry_is_made_once_when_many_ask_for_it() {
+        let cache = tempfile::tempdir().unwrap();
+        let made = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let path = entry(cache.path(), "a/b", |draft, _| {
+                        made.fetch_add(1, Ordering::Relaxed);
+                        fs::write(draft.join("file"), "text").map_err(Into::into)
+                    });
+                    assert!(path.unwrap().join("file").exists());
+                });
+            }
+        });
+        assert_eq!(made.into_inner(), 1);
+    }
+
+    #[test]
+    fn an_entry_that_fails_is_not_there_and_is_tried_again() {
+        let cache = tempfile::tempdir().unwrap();
+        entry(cache.path(), "a", |_, _| anyhow::bail!("no")).unwrap_err();
+        assert!(!cache.path().join("a").exists());
+        entry(cache.path(), "a", |_, _| Ok(())).unwrap();
+        assert!(cache.path().join("a").is_dir());
+    }
 }

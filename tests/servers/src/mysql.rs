@@ -54,11 +54,12 @@ pub struct MysqlOptions {
     arguments: Vec<String>,
     binlog: bool,
     gtid: bool,
+    datadir: Option<PathBuf>,
 }
 
 impl Default for MysqlOptions {
     fn default() -> Self {
-        Self { arguments: vec!["--binlog-row-metadata=FULL".into()], binlog: true, gtid: true }
+        Self { arguments: vec!["--binlog-row-metadata=FULL".into()], binlog: true, gtid: true, datadir: None }
     }
 }
 
@@ -96,6 +97,14 @@ impl MysqlOptions {
         self.arg(format!("--default-time-zone={zone}"))
     }
 
+    /// Uses a data folder of the caller's, which stays when the server is dropped. It is initialised
+    /// when it does not exist. Benchmarks keep their data this way.
+    #[must_use]
+    pub fn datadir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.datadir = Some(folder.into());
+        self
+    }
+
     /// Size at which the server starts a new binlog file, in bytes (4096 at least).
     #[must_use]
     pub fn max_binlog_size(self, bytes: u64) -> Self {
@@ -124,7 +133,10 @@ impl Mysql {
         let installation = MYSQL.install()?;
         let template = template(&installation)?;
         let server = Server::new("mysql")?;
-        cache::copy_folder(&template, &server.folder().join("data"))?;
+        let data = options.datadir.clone().unwrap_or_else(|| server.folder().join("data"));
+        if !data.is_dir() {
+            cache::copy_folder(&template, &data)?;
+        }
         let mut mysql = Self { server, installation, options, port: 0, server_id: next_id() };
         process::on_free_port(|port| {
             mysql.port = port;
@@ -166,7 +178,7 @@ impl Mysql {
     /// The server's data folder, binlog files (`binlog.000001`, ...) included.
     #[must_use]
     pub fn datadir(&self) -> PathBuf {
-        self.server.folder().join("data")
+        self.options.datadir.clone().unwrap_or_else(|| self.server.folder().join("data"))
     }
 
     /// Path of the server's error log.

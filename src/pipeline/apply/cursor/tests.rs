@@ -80,6 +80,10 @@ fn take(cursor: &mut Cursor, bytes: u64, scope: &Scope) -> Work {
     work
 }
 
+fn rows(work: &Work) -> u64 {
+    work.rows.values().sum()
+}
+
 fn all() -> Scope {
     Scope::AllBut(BTreeSet::new())
 }
@@ -91,9 +95,9 @@ fn a_tick_takes_whole_entries_until_its_bytes_are_full() {
         entry(2, vec![file("a", 3, 1)]),
     ]);
     let work = take(&mut c, 100, &all());
-    assert_eq!((work.bytes, work.rows), (120, 2), "an entry is never split for its size");
+    assert_eq!((work.bytes, rows(&work)), (120, 2), "an entry is never split for its size");
     assert_eq!(c.position(), LogPosition { entry: 2, step: 0 });
-    assert_eq!(take(&mut c, 100, &all()).rows, 1);
+    assert_eq!(rows(&take(&mut c, 100, &all())), 1);
     assert_eq!(c.position(), LogPosition { entry: 3, step: 0 });
 }
 
@@ -101,10 +105,10 @@ fn a_tick_takes_whole_entries_until_its_bytes_are_full() {
 fn rows_of_the_old_schema_are_merged_before_its_new_columns_are_filled() {
     let mut c = cursor(vec![entry(1, vec![file("a", 1, 1), schema("a", 2, &["c"]), file("a", 3, 1)])]);
     let first = take(&mut c, 100, &all());
-    assert_eq!((first.rows, first.schemas.len()), (1, 0));
+    assert_eq!((rows(&first), first.schemas.len()), (1, 0));
     assert_eq!(c.position(), LogPosition { entry: 1, step: 1 });
     let second = take(&mut c, 100, &all());
-    assert_eq!((second.rows, second.schemas.len()), (1, 1));
+    assert_eq!((rows(&second), second.schemas.len()), (1, 1));
     assert_eq!(c.position(), LogPosition { entry: 2, step: 0 });
 }
 
@@ -115,7 +119,7 @@ fn other_tables_and_plain_schemas_do_not_end_a_tick() {
         entry(2, vec![file("a", 3, 1), schema("a", 4, &[]), file("a", 5, 1)]),
     ]);
     let work = take(&mut c, 100, &all());
-    assert_eq!((work.rows, work.schemas.len()), (3, 2));
+    assert_eq!((rows(&work), work.schemas.len()), (3, 2));
 }
 
 #[test]
@@ -142,6 +146,6 @@ fn a_snapshot_step_stops_this_version_before_it_takes_anything_behind() {
     )]);
     let mut work = Work::default();
     assert!(c.take(&mut work, 100, &all(), &|_| true).is_err());
-    assert_eq!(work.rows, 1);
+    assert_eq!(rows(&work), 1);
     assert_eq!(c.position(), LogPosition { entry: 1, step: 1 });
 }

@@ -97,6 +97,7 @@ impl Decoder {
         }
         self.tables[i].added.extend(alter.adds);
         self.tables[i].rewritten |= traceless;
+        self.tables[i].plan = None;
     }
 
     /// RENAME TABLE moves content between names, from left to right.

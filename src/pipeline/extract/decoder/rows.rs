@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::Decoder;
+use tokio::task::JoinHandle;
+
+use super::{DAY_US, Decoder};
 use crate::{
-    batch::{OpenBatch, SealReason},
+    batch::{OpenBatch, SealReason, Sealed},
     config::LakeChanges,
-    decode::{Plan, RowTime},
-    model::{ColumnDefault, Origin, Parked, Seq, Step},
+    decode::{Declared, Note, Plan, RowTime},
+    metrics::{Metrics, ShardMetrics, ValuePolicy},
+    model::{ColumnDefault, FileStep, Origin, Parked, Seq, Step, TableSchema, Target},
     pipeline::extract::{
         ExtractError,
         cut::Pending,
@@ -25,7 +28,6 @@ impl Decoder {
     pub(super) fn rows(&mut self, map: &Arc<TableMap>, event: RowsEvent<'_>) -> Result<(), ExtractError> {
         let Some(i) = self.table_of(map) else { return Ok(()) };
         if self.tables[i].parked.is_some() {
-            self.metrics.parked_event(&self.tables[i].origin);
             return Ok(());
         }
         let plan = match self.tables[i].plan_for(map) {
@@ -73,7 +75,6 @@ impl Decoder {
 
     fn count_rows(&mut self, before: Seq) {
         let rows = (self.seq.0 - before.0) as u64;
-        self.decoded += rows;
         if let Some(transaction) = &mut self.transaction {
             transaction.rows += rows;
         }
@@ -121,6 +122,8 @@ impl Decoder {
     fn replan(&mut self, i: usize, map: &Arc<TableMap>) -> Result<Option<Arc<Plan>>, ExtractError> {
         self.seal_table(i, SealReason::Schema);
         let declared = self.runtime.block_on(self.source.declared(&map.database, &map.table))?;
+        let declared =
+            Declared { booleans: declared.booleans.into_iter().collect(), unique_key: declared.unique_key };
         let plan = match Plan::compile(map, &declared, &tables::policies(&self.tables[i].rule)) {
             Ok(plan) => Arc::new(plan),
             Err(e) => {
@@ -138,8 +141,12 @@ impl Decoder {
             self.park(i, reason)?;
             return Ok(None);
         }
+        let rewritten = std::mem::take(&mut self.tables[i].rewritten);
         if self.tables[i].known.as_ref() != Some(&plan.schema().id()) {
             self.learn_schema(i, &plan)?;
+        } else if rewritten {
+            // MODIFY to a wider type shows in the schema; this did not.
+            self.needs_snapshot(i, "ALTER TABLE changed or removed rows without events".to_owned());
         }
         self.tables[i].plan = Some((Arc::clone(map), Arc::clone(&plan)));
         Ok(Some(plan))
@@ -179,6 +186,10 @@ impl Decoder {
         self.pending.push(Pending::Ready(Step::NeedsSnapshot { origin, seq, reason }));
     }
 
+    pub(super) fn count_parked(&self) {
+        self.metrics.parked(self.tables.iter().filter(|t| t.parked.is_some()).count() as u64);
+    }
+
     /// Stops a table whose rows cannot be decoded with certainty; all others go on.
     pub(super) fn park(&mut self, i: usize, reason: String) -> Result<(), ExtractError> {
         self.seal_table(i, SealReason::Schema);
@@ -188,7 +199,7 @@ impl Decoder {
         table.parked = Some(reason.clone());
         let parked = Parked { origin: table.origin.clone(), target: table.target().clone(), seq, reason };
         self.pending.push(Pending::Ready(Step::Parked(parked)));
-        self.metrics.parked(&self.tables[i].origin);
+        self.count_parked();
         Ok(())
     }
 
@@ -213,18 +224,40 @@ impl Decoder {
         let table = &mut self.tables[i];
         let net = table.rule.lake == LakeChanges::Net;
         let schema = Arc::clone(open.schema());
-        let sealed = open.seal(net);
-        self.metrics.sealed(&table.origin, reason, &sealed);
+        let sealed = open.seal();
+        tracing::debug!(origin = %table.origin, rows = sealed.rows(), ?reason, "batch sealed");
+        count_sealed(&self.metrics, &self.process, table.target(), &schema, &sealed);
         let order = FileOrder {
             origin: table.origin.clone(),
             target: table.target().clone(),
             schema,
             first_seq: sealed.first_seq(),
             part: table.parts,
-            day: self.day,
+            committed_at: self.day * DAY_US,
             net,
         };
         table.parts += 1;
-        self.pending.push(Pending::File(self.files.start(&self.runtime, order, sealed)));
+        let file = self.start_file(order, sealed);
+        self.pending.push(Pending::File(file));
+    }
+
+    /// Starts making a file, as soon as one of the few places in the queue for the encoders is free. Encoders wait for nobody, so
+    /// this ends.
+    pub(super) fn start_file(&self, order: FileOrder, sealed: Sealed) -> JoinHandle<Result<FileStep, ExtractError>> {
+        let place = self.runtime.block_on(self.files.place());
+        self.files.start(&self.runtime, order, sealed, place)
+    }
+}
+
+/// Adds a sealed batch's figures to the metrics.
+pub(super) fn count_sealed(shard: &ShardMetrics, process: &Metrics, target: &Target, schema: &TableSchema, sealed: &Sealed) {
+    shard.read(0, 0, sealed.decoded);
+    for (column, note, count) in sealed.notes.iter() {
+        let Some(column) = schema.columns.get(column) else { continue };
+        let policy = match note {
+            Note::ZeroDate | Note::PartialDate => ValuePolicy::Nulled,
+            Note::InvalidText | Note::WideBoolean => ValuePolicy::Replaced,
+        };
+        process.values(target, &column.name, policy, count);
     }
 }

@@ -7,9 +7,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{DAY_US, Decoder};
+use super::{Decoder, rows::count_sealed};
 use crate::{
-    batch::{OpenBatch, SealReason},
+    batch::OpenBatch,
     config::LakeChanges,
     decode::{Plan, RowTime},
     model::{FileStep, Seq},
@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 /// A branch whose rows are being read.
 #[derive(Debug)]
 pub(super) struct Branch {
+    /// Marker that names the branch's files; taken with the first of them.
+    mark: Option<Seq>,
     /// Provisional number of the next row.
     next: Seq,
     open: BTreeMap<usize, OpenBatch>,
@@ -29,7 +31,7 @@ pub(super) struct Branch {
 
 impl Branch {
     pub(super) fn new() -> Self {
-        Self { next: Seq(0), open: BTreeMap::new(), files: Vec::new() }
+        Self { mark: None, next: Seq(0), open: BTreeMap::new(), files: Vec::new() }
     }
 }
 
@@ -67,7 +69,7 @@ impl Decoder {
         transaction.rows += (branch.next.0 - before.0) as u64;
         let fits = open.reserve(&self.budget);
         if open.bytes() >= self.limits.batch_bytes || !fits {
-            branch.files.push(self.xa_file(i, open, transaction.committed_at));
+            self.xa_file(branch, i, open, transaction.committed_at);
             if !fits {
                 self.seal_all();
                 self.runtime.block_on(self.budget.room());
@@ -78,24 +80,25 @@ impl Decoder {
         outcome
     }
 
-    fn xa_file(&mut self, i: usize, open: OpenBatch, at: i64) -> JoinHandle<Result<FileStep, ExtractError>> {
+    fn xa_file(&mut self, branch: &mut Branch, i: usize, open: OpenBatch, at: i64) {
+        // Provisional rows have no place in the shard's order yet; the name only has to be unique.
+        let first_seq = *branch.mark.get_or_insert_with(|| self.mark());
         let table = &mut self.tables[i];
         let net = table.rule.lake == LakeChanges::Net;
         let schema = Arc::clone(open.schema());
-        let sealed = open.seal(net);
-        self.metrics.sealed(&table.origin, SealReason::Full, &sealed);
+        let sealed = open.seal();
+        count_sealed(&self.metrics, &self.process, table.target(), &schema, &sealed);
         let order = FileOrder {
             origin: table.origin.clone(),
             target: table.target().clone(),
             schema,
-            // Provisional rows have no place in the shard's order yet; the name only has to be unique.
-            first_seq: self.seq,
+            first_seq,
             part: table.parts,
-            day: at.div_euclid(DAY_US) as i32,
+            committed_at: at,
             net,
         };
         table.parts += 1;
-        self.files.start(&self.runtime, order, sealed)
+        branch.files.push(self.start_file(order, sealed));
     }
 
     /// XA PREPARE: the branch's rows become files that wait for the outcome.
@@ -108,8 +111,7 @@ impl Decoder {
 
     pub(super) fn prepared(&mut self, xid: String, mut branch: Branch, committed_at: i64) {
         for (i, open) in std::mem::take(&mut branch.open) {
-            let file = self.xa_file(i, open, committed_at);
-            branch.files.push(file);
+            self.xa_file(&mut branch, i, open, committed_at);
         }
         if branch.files.is_empty() {
             return;
@@ -124,7 +126,6 @@ impl Decoder {
         let Some(rows) = self.xa_rows.remove(&xid) else { return };
         let base = self.seq;
         self.seq = Seq(base.0 + rows);
-        self.decoded += rows as u64;
         self.pending.push(Pending::XaCommitted { xid, base, committed_at });
         self.covers(committed_at);
     }

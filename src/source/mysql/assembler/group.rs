@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::source::mysql::{
     gtid::Gtid,
-    wire::{Truncated, Wire},
+    cursor::{Cursor, Short},
 };
 
 /// How far a group is.
@@ -30,15 +30,15 @@ pub(super) struct Group {
 const XID_PART_MAX: u32 = 64;
 
 /// Reads an XA_PREPARE event (38): whether it is XA COMMIT … ONE PHASE, and the XID in normal form.
-pub(super) fn parse_xa_prepare(body: &[u8]) -> Result<(bool, String), Truncated> {
-    let mut wire = Wire(body);
-    let one_phase = wire.u8()? != 0;
-    let format = wire.u32()?;
-    let (gtrid, bqual) = (wire.u32()?, wire.u32()?);
+pub(super) fn parse_xa_prepare(body: &[u8]) -> Result<(bool, String), Short> {
+    let mut cursor = Cursor::new(body);
+    let one_phase = cursor.u8()? != 0;
+    let format = cursor.u32()?;
+    let (gtrid, bqual) = (cursor.u32()?, cursor.u32()?);
     if gtrid > XID_PART_MAX || bqual > XID_PART_MAX {
-        return Err(Truncated);
+        return Err(Short);
     }
-    let (gtrid, bqual) = (wire.bytes(gtrid as usize)?, wire.bytes(bqual as usize)?);
+    let (gtrid, bqual) = (cursor.take(gtrid as usize)?, cursor.take(bqual as usize)?);
     Ok((one_phase, xid(gtrid, bqual, format)))
 }
 

@@ -7,7 +7,7 @@ use ahash::RandomState;
 use super::{Captured, Fault};
 use crate::source::mysql::{
     table_map::{Flavor, TableMap, TableMapError},
-    wire::{Truncated, Wire},
+    cursor::{Cursor, Short},
 };
 
 /// Distinct table maps that are remembered. A server with more captured and uncaptured tables than this forgets all of them
@@ -43,17 +43,20 @@ pub(super) struct Tables {
 impl Tables {
     /// Takes a TABLE_MAP event.
     pub(super) fn announce(&mut self, body: &[u8], flavor: Flavor, captured: &Captured) -> Result<(), Fault> {
-        let mut wire = Wire(body);
-        let id = wire.uint(6).map_err(|Truncated| Fault::Malformed)?;
-        let table = match self.known.get(wire.0) {
+        let mut cursor = Cursor::new(body);
+        let id = cursor.u48().map_err(|Short| Fault::Malformed)?;
+        let table = match self.known.get(cursor.rest()) {
             Some(table) => table.clone(),
-            None => self.learn(wire.0, flavor, captured).map_err(Fault::TableMap)?,
+            None => self.learn(cursor.rest(), flavor, captured).map_err(Fault::TableMap)?,
         };
-        match self.announced.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, slot)) => *slot = table,
-            None if self.announced.len() >= ANNOUNCED_MAX => return Err(Fault::TooManyTables(ANNOUNCED_MAX)),
-            None => self.announced.push((id, table)),
+        if let Some((_, slot)) = self.announced.iter_mut().find(|(known, _)| *known == id) {
+            *slot = table;
+            return Ok(());
         }
+        if self.announced.len() >= ANNOUNCED_MAX {
+            return Err(Fault::TooManyTables(ANNOUNCED_MAX));
+        }
+        self.announced.push((id, table));
         Ok(())
     }
 
@@ -77,9 +80,9 @@ impl Tables {
 
     /// Looks at the head of a rows event: table id and flags.
     pub(super) fn rows_of(&mut self, body: &[u8]) -> Result<Slot, Fault> {
-        let mut wire = Wire(body);
-        let id = wire.uint(6).map_err(|Truncated| Fault::Malformed)?;
-        let flags = wire.u16().map_err(|Truncated| Fault::Malformed)?;
+        let mut cursor = Cursor::new(body);
+        let id = cursor.u48().map_err(|Short| Fault::Malformed)?;
+        let flags = cursor.u16().map_err(|Short| Fault::Malformed)?;
         self.ended = flags & STMT_END != 0;
         if id == DUMMY_ID {
             return Ok(Slot::Other);

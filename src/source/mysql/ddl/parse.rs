@@ -63,20 +63,21 @@ impl<'a> Parser<'a> {
         self.next()?.name().map(str::to_owned)
     }
 
-    fn fold(&self, name: &str) -> String {
-        if self.fold_names { name.to_lowercase() } else { name.to_owned() }
+    fn folded(&mut self) -> Option<String> {
+        let name = self.next()?.name()?;
+        Some(if self.fold_names { name.to_lowercase() } else { name.to_owned() })
     }
 
     /// `table` or `database.table`; also `.table` (ODBC).
     pub(super) fn table(&mut self) -> Option<TableName> {
         if self.eat_sign('.') {
-            return Some(TableName { database: self.database.to_owned(), table: self.fold(self.next()?.name()?) });
+            return Some(TableName { database: self.database.to_owned(), table: self.folded()? });
         }
-        let first = self.fold(self.next()?.name()?);
+        let first = self.folded()?;
         if !self.eat_sign('.') {
             return Some(TableName { database: self.database.to_owned(), table: first });
         }
-        Some(TableName { database: first, table: self.fold(self.next()?.name()?) })
+        Some(TableName { database: first, table: self.folded()? })
     }
 
     fn tables(&mut self) -> Option<Vec<TableName>> {

@@ -1,0 +1,51 @@
+# What a developer runs by hand; .ci/run runs the same. `make` alone lists the targets.
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help build servers test demo bench fmt fmt-check lint doc check
+
+help:
+	@echo 'make test     run all tests, against real servers'
+	@echo 'make check    everything CI checks: format, lints, documentation, tests'
+	@echo 'make build    build all tests'
+	@echo 'make fmt      format the code'
+	@echo 'make lint     run clippy; warnings are errors'
+	@echo 'make doc      build the documentation; warnings are errors'
+	@echo 'make demo     copy a live MySQL into a warehouse on this machine'
+	@echo 'make bench    run the benchmarks'
+	@echo 'make servers  fetch the servers that tests and the demo use (about 150 MB, once)'
+
+# The servers go to a cache folder outside the clone; nothing is installed.
+servers:
+	$(CARGO) run --package tailwater-servers --bin fetch-servers
+
+build:
+	$(CARGO) test --workspace --no-run
+
+# The servers are made ready by the program that the test build has made anyway, so that nothing is
+# built twice, and before the tests, so that no test waits for the network.
+test: build
+	$(TARGET)/debug/fetch-servers
+	$(CARGO) test --workspace
+
+demo:
+	$(CARGO) build --workspace --bins
+	$(TARGET)/debug/demo $(DEMO)
+
+bench:
+	$(CARGO) bench --package tailwater
+
+fmt:
+	$(CARGO) fmt --all
+
+fmt-check:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy --workspace --all-targets -- --deny warnings
+
+doc:
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps
+
+check: fmt-check lint doc test

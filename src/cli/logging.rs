@@ -1,0 +1,103 @@
+//! Logs on standard error: text for people, JSON lines for machines.
+
+use std::{
+    io::{self, Write},
+    sync::OnceLock,
+};
+
+use indicatif::ProgressBar;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use super::Failure;
+use crate::{config::Log, exit::Exit};
+
+/// The progress line, when one is drawn. Logs and the line share the terminal: a log line must push it down.
+static BAR: OnceLock<ProgressBar> = OnceLock::new();
+
+/// Logging that was started.
+#[derive(Debug)]
+pub(super) struct Logging {
+    json: bool,
+}
+
+impl Logging {
+    /// Whether lines are JSON.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
+/// Makes log lines push `bar` down from now on. Only the first bar counts.
+pub(super) fn share_terminal_with(bar: &ProgressBar) {
+    let _ = BAR.set(bar.clone());
+}
+
+/// Installs the process' subscriber. A second call leaves the first in place.
+pub(super) fn start(level: &str, json: bool, colour: bool) -> Result<Logging, Failure> {
+    Log::level_fits(level)
+        .map_err(|m| Failure::new(Exit::Usage, anyhow::anyhow!("--log-level: {}", m.what)).hint(m.mend))?;
+    let filter = filter(level)
+        .map_err(|e| Failure::new(Exit::Usage, anyhow::Error::new(e).context("--log-level is not understood")))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    // `try_init` fails only where a subscriber is installed already, as in tests.
+    let _ = match json {
+        true => {
+            let layer = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
+            registry.with(layer.with_writer(writer)).try_init()
+        }
+        false => {
+            let layer = fmt::layer().compact().with_target(false).with_ansi(colour);
+            registry.with(layer.with_writer(writer)).try_init()
+        }
+    };
+    Ok(Logging { json })
+}
+
+/// A bare level is meant for Tailwater; the libraries below it are heard from `warn` on.
+fn filter(level: &str) -> Result<Targets, tracing_subscriber::filter::ParseError> {
+    if level.contains(['=', ',']) {
+        return level.parse();
+    }
+    let parsed: Targets = level.parse()?;
+    let own = parsed.default_level().unwrap_or(LevelFilter::INFO);
+    Ok(Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("tailwater", own))
+}
+
+fn writer() -> impl Write {
+    struct Line;
+    impl Write for Line {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match BAR.get() {
+                Some(bar) => bar.suspend(|| io::stderr().write(bytes)),
+                None => io::stderr().write(bytes),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            io::stderr().flush()
+        }
+    }
+    Line
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn a_bare_level_is_tailwaters_and_libraries_stay_quiet() {
+        let debug = filter("debug").unwrap();
+        assert!(debug.would_enable("tailwater::lake", &Level::DEBUG));
+        assert!(!debug.would_enable("hyper::client", &Level::INFO) && debug.would_enable("sqlx", &Level::WARN));
+        assert!(!filter("error").unwrap().would_enable("sqlx", &Level::WARN));
+        assert!(filter("info,sqlx=debug").unwrap().would_enable("sqlx", &Level::DEBUG));
+        assert!(
+            Log::level_fits("loud").is_err() && Log::level_fits("").is_err() && Log::level_fits("info,a=b").is_err()
+        );
+        assert!(Log::level_fits("info").is_ok() && Log::level_fits("warn,tailwater::lake=debug").is_ok());
+    }
+}

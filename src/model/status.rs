@@ -1,0 +1,75 @@
+//! What `status` reports: the state of a pipeline as lake and warehouse tell it.
+
+use serde::Serialize;
+
+/// State of a pipeline at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Status {
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// When it was looked at, UTC microseconds.
+    pub at: i64,
+    /// Shards, by name.
+    pub shards: Vec<ShardStatus>,
+    /// Targets, by name.
+    pub tables: Vec<TableStatus>,
+}
+
+/// State of one shard.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ShardStatus {
+    /// The shard.
+    pub shard: String,
+    /// Where the next reader resumes, in the source's own terms.
+    pub position: String,
+    /// Position of the source itself; `None` when it was not asked or did not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_position: Option<String>,
+    /// Number of the newest entry in the log.
+    pub head: u64,
+    /// Entries that each group has applied.
+    pub applied: Vec<GroupPosition>,
+    /// Latest commit time in the log, UTC microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub committed_at: Option<i64>,
+    /// When the newest entry was written, UTC microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written_at: Option<i64>,
+    /// Writer of the newest entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writer: Option<String>,
+    /// Why the shard's state is not known, when it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// How far one group has applied a shard's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GroupPosition {
+    /// The group.
+    pub group: String,
+    /// Number of the last applied entry.
+    pub entry: u64,
+}
+
+/// State of one target.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TableStatus {
+    /// The target.
+    pub target: String,
+    /// Source tables that feed it.
+    pub origins: u64,
+    /// Origins that stopped arriving, each with its reason and the command that repairs it.
+    pub parked: Vec<ParkedOrigin>,
+    /// Origins whose old rows need a new snapshot, each with its reason.
+    pub needs_snapshot: Vec<ParkedOrigin>,
+}
+
+/// A source table that needs an operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ParkedOrigin {
+    /// The source table, `<shard>:<database>.<table>`.
+    pub origin: String,
+    /// What happened, without row values.
+    pub reason: String,
+}

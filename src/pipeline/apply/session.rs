@@ -1,0 +1,232 @@
+//! One session: take the group, catch up what was parked, then tick after tick.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::time::{sleep, timeout};
+
+use super::{
+    AHEAD_BYTES, AHEAD_ENTRIES, Apply, ApplyError, catch_up,
+    cursor::{Cursor, Scope, Work},
+    tick::{Targets, Tick},
+};
+use crate::{
+    lake::{LogReader, ReadFrom, SystemClock},
+    model::{Origin, Shard},
+    pipeline::backoff::Backoff,
+    warehouse::{Claim, Fence, GroupState, LogPosition, Move, Watermark},
+};
+
+/// How long a watermark may lag behind entries that change nothing. Each move is a commit in the warehouse, and nobody waits
+/// for these.
+const IDLE_MOVE: Duration = Duration::from_secs(10);
+
+/// How often the lake is asked for shards that were not there before.
+const NEW_SHARDS: Duration = Duration::from_secs(30);
+
+/// A group that this process may write.
+#[derive(Debug)]
+pub(super) struct Session<'a> {
+    pub(super) apply: &'a Apply,
+    pub(super) fence: Fence,
+    pub(super) number: u64,
+    pub(super) targets: Targets,
+    readers: BTreeMap<Shard, Reader>,
+    /// Origins that are left to their exceptions.
+    pub(super) behind: BTreeSet<Origin>,
+}
+
+/// A shard's log as the group reads it.
+#[derive(Debug)]
+struct Reader {
+    log: LogReader,
+    cursor: Cursor,
+    /// Where the warehouse says the group stands; `None` before the first move.
+    stands: Option<LogPosition>,
+    /// Latest commit time that the cursor has passed.
+    reached: Option<i64>,
+}
+
+/// Applies until told to stop or drained.
+///
+/// # Errors
+/// What ended the session; the warehouse is as after its last committed tick.
+pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -> Result<(), ApplyError> {
+    let quiet = if take_over { Duration::ZERO } else { super::QUIET };
+    let claim = Claim { group: apply.place(), writer: apply.writer.clone(), quiet };
+    let (fence, state) = apply.warehouse.open_group(&claim).await?;
+    let mut session = Session {
+        apply,
+        fence,
+        number: 0,
+        targets: Targets::default(),
+        readers: BTreeMap::new(),
+        behind: state.exceptions.keys().cloned().collect(),
+    };
+    let worked = session.work(state, backoff).await;
+    if worked.is_ok() {
+        apply.warehouse.close_group(&session.fence).await?;
+    }
+    worked
+}
+
+impl Apply {
+    /// The group's name in the warehouse, which other pipelines may share.
+    pub(super) fn place(&self) -> String {
+        format!("{}/{}", self.pipeline, self.group)
+    }
+
+    /// Whether an origin's rows are this group's.
+    pub(super) fn owns(&self, origin: &Origin) -> bool {
+        self.rules.resolve(&origin.database, &origin.table).is_some_and(|rule| rule.group == self.group)
+    }
+}
+
+impl Session<'_> {
+    async fn work(&mut self, state: GroupState, backoff: &mut Backoff) -> Result<(), ApplyError> {
+        self.open_logs(&state).await?;
+        catch_up::run(self, &state).await?;
+        let mut stop = self.apply.stop.clone();
+        let mut drain = self.apply.drain.clone();
+        let mut looked = Instant::now();
+        let mut moved = Instant::now();
+        loop {
+            if *stop.borrow() {
+                return Ok(());
+            }
+            let drained = *self.apply.drain.borrow();
+            if looked.elapsed() >= NEW_SHARDS || drained {
+                self.open_logs(&state).await?;
+                looked = Instant::now();
+            }
+            let began = Instant::now();
+            let tick = self.gather().await?;
+            let idle_for_long = moved.elapsed() >= IDLE_MOVE;
+            if !tick.work.is_empty() || (!tick.moves.is_empty() && (idle_for_long || drained)) {
+                self.perform(tick).await?;
+                moved = Instant::now();
+                backoff.reset();
+            } else if drained {
+                return Ok(());
+            }
+            self.caught_up();
+            if !drained {
+                let rest = self.apply.tick.saturating_sub(began.elapsed());
+                tokio::select! {
+                    () = self.pause(rest) => {}
+                    _ = stop.wait_for(|stop| *stop) => {}
+                    _ = drain.wait_for(|drain| *drain) => {}
+                }
+            }
+        }
+    }
+
+    /// Waits out the tick, then for something new: an extractor of this process rings, others are asked once a tick.
+    async fn pause(&self, rest: Duration) {
+        let stored = self.apply.stored.notified();
+        sleep(rest).await;
+        if !self.readers.values().any(|r| r.cursor.has_more()) {
+            let _ = timeout(self.apply.tick, stored).await;
+        }
+    }
+
+    /// Opens the logs of all shards in the lake that are not open yet.
+    async fn open_logs(&mut self, state: &GroupState) -> Result<(), ApplyError> {
+        for shard in crate::lake::log::shards(&*self.apply.store).await? {
+            if self.readers.contains_key(&shard) {
+                continue;
+            }
+            let mark = state.watermarks.get(&shard);
+            let from = match mark {
+                Some(w) => ReadFrom::After { number: w.position.entry.saturating_sub(1), log_id: w.log_id.clone() },
+                None => ReadFrom::Oldest,
+            };
+            let clock = Arc::new(SystemClock::new());
+            let log = LogReader::open(Arc::clone(&self.apply.store), clock, shard.clone(), from).await?;
+            let position = mark.map_or(LogPosition { entry: log.next_number(), step: 0 }, |w| w.position);
+            let log_id = mark.map(|w| w.log_id.clone()).unwrap_or_default();
+            let cursor = Cursor::new(shard.clone(), log_id, position);
+            let reached = state.committed_at.get(&shard).copied();
+            self.readers.insert(shard, Reader { log, cursor, stands: mark.map(|w| w.position), reached });
+        }
+        Ok(())
+    }
+
+    /// Reads ahead and takes what one tick can do.
+    async fn gather(&mut self) -> Result<Tick, ApplyError> {
+        let mut work = Work::default();
+        let mut began = BTreeMap::new();
+        let scope = Scope::AllBut(self.behind.clone());
+        let owns = |origin: &Origin| self.apply.owns(origin);
+        for (shard, reader) in &mut self.readers {
+            while reader.cursor.bytes_ahead() < AHEAD_BYTES && reader.cursor.entries_ahead() < AHEAD_ENTRIES {
+                let Some(entry) = reader.log.next().await? else { break };
+                reader.cursor.push(entry.entry);
+            }
+            began.insert(shard.clone(), reader.cursor.position());
+            reader.cursor.take(&mut work, self.apply.tick_bytes, &scope, &owns)?;
+        }
+        let moves = self.readers.iter().filter_map(|(shard, r)| r.next_move(shard, &work)).collect();
+        Ok(Tick { work, moves, exceptions: Vec::new(), began })
+    }
+
+    async fn perform(&mut self, tick: Tick) -> Result<(), ApplyError> {
+        let (committed_at, rows) = (tick.work.committed_at.clone(), tick.work.rows.clone());
+        let moves = tick.moves.clone();
+        let parked = self.apply.perform(&self.fence, &mut self.number, &mut self.targets, tick).await?;
+        self.behind.extend(parked);
+        for step in moves {
+            if let Some(reader) = self.readers.get_mut(&step.shard) {
+                reader.stands = Some(step.to.position);
+                reader.reached = committed_at.get(&step.shard).copied().or(reader.reached);
+                let entries = step.to.position.entry - step.from.map_or(1, |w| w.position.entry);
+                let rows = rows.get(&step.shard).copied().unwrap_or_default();
+                self.apply.metrics.shard(&step.shard).applied(entries, rows, reader.reached.unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    fn caught_up(&self) {
+        for (shard, reader) in &self.readers {
+            if !reader.cursor.has_more() {
+                self.apply.metrics.shard(shard).caught_up();
+            }
+        }
+    }
+
+    /// A log reader of `shard` from `position` on, for what catches up.
+    pub(super) async fn reader_from(&self, shard: &Shard, position: LogPosition) -> Result<Option<(LogReader, String)>, ApplyError> {
+        let Some(reader) = self.readers.get(shard) else { return Ok(None) };
+        let log_id = reader.cursor.log_id.clone();
+        let from = ReadFrom::After { number: position.entry.saturating_sub(1), log_id: log_id.clone() };
+        let clock = Arc::new(SystemClock::new());
+        let log = LogReader::open(Arc::clone(&self.apply.store), clock, shard.clone(), from).await?;
+        Ok(Some((log, log_id)))
+    }
+
+    /// Where the group stands in a shard's log.
+    pub(super) fn stands(&self, shard: &Shard) -> Option<LogPosition> {
+        self.readers.get(shard).and_then(|r| r.stands)
+    }
+}
+
+impl Reader {
+    /// The move to where the cursor stands now; `None` when the warehouse is there already.
+    fn next_move(&self, shard: &Shard, work: &Work) -> Option<Move> {
+        let to = self.cursor.position();
+        if self.stands == Some(to) || (self.stands.is_none() && self.cursor.log_id.is_empty()) {
+            return None;
+        }
+        let mark = |position| Watermark { log_id: self.cursor.log_id.clone(), position };
+        Some(Move {
+            shard: shard.clone(),
+            from: self.stands.map(mark),
+            to: mark(to),
+            committed_at: work.committed_at.get(shard).copied(),
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Why a session of extraction ended.
+
+use crate::{
+    batch::SealError,
+    lake::{LogError, SchemaError, StoreError, parquet::ParquetError},
+    metrics::Stage,
+    model::Shard,
+    source::mysql::{
+        assembler::AssemblerError,
+        catalog::CatalogError,
+        connect::ConnectError,
+        start::StartError,
+        stream::{Remedy, StreamError},
+    },
+};
+
+/// Extraction of a shard failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtractError {
+    /// No connection to the source.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The source cannot serve the position.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Reading the binlog failed.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The binlog is not understood.
+    #[error(transparent)]
+    Assembler(#[from] AssemblerError),
+    /// The source's catalog cannot be read.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The commit log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A schema document failed.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The lake failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file could not be made or read.
+    #[error(transparent)]
+    Parquet(#[from] ParquetError),
+    /// Rows could not be assembled.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The connection broke inside a transaction.
+    #[error("the connection broke inside a transaction; its rows are read again")]
+    Interrupted,
+    /// The reader ended without saying why.
+    #[error("the binlog reader ended")]
+    StreamEnded,
+    /// The committer ended; its error is the one to look at.
+    #[error("the committer ended")]
+    CommitterGone,
+    /// A transaction with row events ended in ROLLBACK.
+    #[error(
+        "shard {shard}: a transaction with row events ended in ROLLBACK, which happens when it mixed tables with and without \
+         transactions; what the tables without transactions kept cannot be told from the binlog. Convert them to InnoDB, then \
+         start the shard behind this transaction and read its tables anew"
+    )]
+    RolledBackRows {
+        /// The shard.
+        shard: Shard,
+    },
+    /// Rows were changed by a logged statement, and no table can be named.
+    #[error(
+        "shard {shard}: the binlog has a statement instead of its row changes, and which tables it changed cannot be told; set \
+         binlog_format = ROW for all sessions, then start the shard behind this transaction and read its tables anew"
+    )]
+    StatementDml {
+        /// The shard.
+        shard: Shard,
+    },
+    /// A part of Tailwater panicked.
+    #[error("{what} failed by a defect of tailwater: {cause}")]
+    Panicked {
+        /// What was being done.
+        what: String,
+        /// The panic's own words.
+        cause: String,
+    },
+}
+
+impl ExtractError {
+    /// Whether a new session may succeed.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Connect(e) => !e.is_definite(),
+            Self::Start(e) => e.remedy() != Remedy::Operator,
+            // What comes here has been retried inside, or is the operator's.
+            Self::Stream(_) => false,
+            Self::Catalog(CatalogError::Connect(e)) => !e.is_definite(),
+            Self::Log(LogError::Store(e)) | Self::Store(e) | Self::Schema(SchemaError::Store(e)) => {
+                !e.kind.is_definite()
+            }
+            Self::Log(LogError::Undecided { .. }) => true,
+            Self::Catalog(CatalogError::Query { .. }) | Self::Interrupted | Self::StreamEnded => true,
+            Self::CommitterGone => true,
+            Self::Log(_)
+            | Self::Schema(_)
+            | Self::Parquet(_)
+            | Self::Seal(_)
+            | Self::Assembler(_)
+            | Self::RolledBackRows { .. }
+            | Self::StatementDml { .. }
+            | Self::Panicked { .. } => false,
+        }
+    }
+
+    /// Where it went wrong.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::Connect(_) | Self::Start(_) | Self::Stream(_) | Self::Catalog(_) => Stage::Source,
+            Self::Interrupted | Self::StreamEnded | Self::StatementDml { .. } => Stage::Source,
+            Self::Log(_) | Self::Schema(_) | Self::Store(_) | Self::CommitterGone => Stage::Lake,
+            Self::Assembler(_)
+            | Self::Parquet(_)
+            | Self::Seal(_)
+            | Self::RolledBackRows { .. }
+            | Self::Panicked { .. } => Stage::Decode,
+        }
+    }
+}

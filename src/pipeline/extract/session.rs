@@ -1,0 +1,124 @@
+//! One session: a connection, a decode thread and a committer, from the log's head until something ends.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
+
+use super::{
+    Extract, ExtractError, commit,
+    decoder::{self, Ended, Limits, Setup},
+    files::FileMaker,
+};
+use crate::{
+    lake::LogWriter,
+    pipeline::backoff::Backoff,
+    source::mysql::{
+        assembler::Assembler,
+        catalog::CatalogReader,
+        channel::{self, IN_FLIGHT_BYTES},
+        follow::follow,
+        start::{self, StartPoint},
+    },
+};
+
+/// Cuts between decoder and committer. More than a few would only hold memory that the budget counts anyway.
+const CUTS: usize = 4;
+
+/// Reads from the log's position until the shard is told to stop or has caught up.
+///
+/// # Errors
+/// What ended the session. Everything that was not committed is forgotten.
+pub(super) async fn run(extract: &Extract, log: &mut LogWriter, backoff: &mut Backoff) -> Result<(), ExtractError> {
+    let mut conn = extract.address.connect().await?;
+    let from = match log.position().gtid_set.is_some() || log.position().file.is_some() {
+        true => StartPoint::Resume(log.position().clone()),
+        false => extract.start.clone(),
+    };
+    let position = start::resolve(&mut conn, &from).await?;
+    let until = if extract.once { Some(start::executed(&mut conn).await?) } else { None };
+    let flavor = start::flavor(&mut conn).await?;
+    // The server may have gone away already; nothing depends on a polite goodbye.
+    let _ = conn.disconnect().await;
+    tracing::info!(shard = %extract.shard, entry = log.number(), next_seq = %log.next_seq(), "reading the binlog");
+
+    let metrics = Arc::new(extract.metrics.shard(&extract.shard));
+    let files = FileMaker {
+        store: Arc::clone(&extract.store),
+        encoders: extract.encoders.clone(),
+        budget: extract.budget.clone(),
+        shard: extract.shard.clone(),
+        mark: log.mark().clone(),
+        codec: extract.codec,
+    };
+    let rules = Arc::clone(&extract.rules);
+    let captured = Box::new(move |database: &str, table: &str| rules.resolve(database, table).is_some());
+    let setup = Setup {
+        shard: extract.shard.clone(),
+        rules: Arc::clone(&extract.rules),
+        limits: Limits {
+            flush_interval: extract.flush_interval,
+            batch_rows: extract.batch_rows,
+            batch_bytes: extract.batch_bytes,
+        },
+        assembler: Assembler::new(flavor, position.clone(), captured),
+        fresh: log.position() == &crate::model::Position::default(),
+        catalog: log.catalog().clone(),
+        next_seq: log.next_seq(),
+        xa_rows: open_xa_rows(log),
+        files: files.clone(),
+        schemas: Arc::clone(&extract.schemas),
+        source: CatalogReader::new(extract.address.clone()),
+        budget: extract.budget.clone(),
+        clock: Arc::clone(&extract.clock),
+        metrics: Arc::clone(&metrics),
+        process: Arc::clone(&extract.metrics),
+        until,
+        stop: extract.stop.clone(),
+    };
+
+    let (sender, receiver) = channel::channel(IN_FLIGHT_BYTES);
+    let (cuts, queue) = mpsc::channel(CUTS);
+    let shard = extract.shard.to_string();
+    let stream = follow(&shard, &extract.address, &extract.identity, position, sender);
+    let decoding = decode_thread(setup, receiver, cuts)?;
+    let committing = commit::commit_cuts(log, queue, &files, &extract.schemas, &metrics, &extract.stored, backoff);
+
+    // The decoder ends first when all is well: it drops the channels, and the others follow. When another part fails, the
+    // decoder learns it from its channels; the first real error is the one to tell.
+    let (streamed, decoded, committed) = tokio::join!(stream, decoding, committing);
+    committed?;
+    match (decoded, streamed) {
+        (Ok(Ended::Stopped | Ended::CaughtUp), _) => Ok(()),
+        (Err(ExtractError::StreamEnded), Err(e)) => Err(e.into()),
+        (Err(e), _) => Err(e),
+    }
+}
+
+/// Rows of each XA transaction that was prepared and is undecided.
+fn open_xa_rows(log: &LogWriter) -> HashMap<String, i64> {
+    let rows = |files: &Vec<crate::model::FileStep>| files.iter().map(|f| f.seqs.1.0 + 1).max().unwrap_or_default();
+    log.open_xa().iter().map(|(xid, files)| (xid.clone(), rows(files))).collect()
+}
+
+/// Starts the decode thread; the future is its outcome.
+fn decode_thread(
+    setup: Setup,
+    events: channel::Receiver,
+    cuts: mpsc::Sender<super::cut::Cut>,
+) -> Result<impl Future<Output = Result<Ended, ExtractError>>, ExtractError> {
+    let (outcome, ended) = oneshot::channel();
+    let runtime = Handle::current();
+    let name = format!("decode {}", setup.shard);
+    let spawned = std::thread::Builder::new().name(name.clone()).spawn(move || {
+        // A session that was given up does not listen any more.
+        let _ = outcome.send(decoder::run(setup, events, cuts, runtime));
+    });
+    spawned.map_err(|e| ExtractError::Panicked { what: format!("starting thread {name:?}"), cause: e.to_string() })?;
+    Ok(async move {
+        let lost = |_| ExtractError::Panicked { what: name, cause: "the thread panicked, see the log".to_owned() };
+        ended.await.map_err(lost)?
+    })
+}

@@ -1,0 +1,75 @@
+//! What the server's catalog adds to a table map: display widths, and unique keys of tables without a primary key.
+
+use mysql_async::{Conn, prelude::Queryable};
+
+use super::{
+    connect::{Address, ConnectError},
+    sql,
+};
+
+/// What the catalog says of a table now. The table map of a row stays the truth; these are only added where the column's
+/// name and type still fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Columns declared TINYINT(1), which table maps do not tell from TINYINT.
+    pub booleans: Vec<String>,
+    /// Columns of the first UNIQUE key without NULL, in key order.
+    pub unique_key: Vec<String>,
+}
+
+/// The catalog could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The query failed.
+    #[error("cannot read the catalog of MySQL at {at}")]
+    Query {
+        /// `host:port`.
+        at: String,
+        /// What the server or the client library says.
+        #[source]
+        source: mysql_async::Error,
+    },
+}
+
+/// Reads the catalog over a connection of its own, made when it is first needed and made anew when it broke.
+#[derive(Debug)]
+pub struct CatalogReader {
+    address: Address,
+    conn: Option<Conn>,
+}
+
+impl CatalogReader {
+    /// A reader that has not connected yet.
+    pub fn new(address: Address) -> Self {
+        Self { address, conn: None }
+    }
+
+    /// What the catalog says of `database.table`; empty when the table is no longer there.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, after one more try on a new connection.
+    pub async fn declared(&mut self, database: &str, table: &str) -> Result<Declared, CatalogError> {
+        if let Some(conn) = &mut self.conn
+            && let Ok(declared) = ask(conn, database, table).await
+        {
+            return Ok(declared);
+        }
+        let mut conn = self.address.connect().await?;
+        let at = || format!("{}:{}", self.address.host, self.address.port);
+        let declared =
+            ask(&mut conn, database, table).await.map_err(|source| CatalogError::Query { at: at(), source })?;
+        self.conn = Some(conn);
+        Ok(declared)
+    }
+}
+
+async fn ask(conn: &mut Conn, database: &str, table: &str) -> Result<Declared, mysql_async::Error> {
+    let booleans = conn.exec(sql::BOOLEAN_COLUMNS, (database, table)).await?;
+    let keys: Vec<(String, String)> = conn.exec(sql::UNIQUE_KEYS, (database, table)).await?;
+    let first = keys.first().map(|(name, _)| name.clone());
+    let unique_key = keys.into_iter().filter(|(name, _)| Some(name) == first.as_ref()).map(|(_, column)| column).collect();
+    Ok(Declared { booleans, unique_key })
+}

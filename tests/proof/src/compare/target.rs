@@ -1,0 +1,176 @@
+//! The rows of a target.
+
+use anyhow::{Context, Result};
+use futures::TryStreamExt;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+
+use super::source::SourceTable;
+use super::value::Kind;
+use super::{Table, Warehouse};
+
+/// An open warehouse, only read.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+/// A row of a target; values in the order of the source's columns.
+pub(super) struct TargetRow {
+    pub(super) origin: String,
+    pub(super) seq: i64,
+    pub(super) values: Vec<Option<String>>,
+}
+
+/// What a target holds.
+pub(super) struct TargetRows {
+    /// Columns of the source that the target does not have; their values read as NULL.
+    pub(super) absent: Vec<String>,
+    pub(super) rows: Vec<TargetRow>,
+}
+
+/// Schema and name of the table that a source table is copied to by default.
+fn place(warehouse: &Target, table: &Table) -> (String, String) {
+    match warehouse {
+        Target::Sqlite(_) => ("main".to_owned(), format!("{}_{}", table.database, table.name)),
+        Target::Postgres(_) => (table.database.clone(), table.name.clone()),
+    }
+}
+
+impl Target {
+    pub(crate) async fn open(warehouse: &Warehouse) -> Result<Self> {
+        Ok(match warehouse {
+            Warehouse::Sqlite(path) => {
+                let options = SqliteConnectOptions::new().filename(path).read_only(true);
+                Self::Sqlite(options.connect().await.with_context(|| format!("cannot open {}", path.display()))?)
+            }
+            Warehouse::Postgres(url) => {
+                let options: PgConnectOptions = url.parse().context("the URL of PostgreSQL")?;
+                Self::Postgres(options.connect().await.context("cannot connect to PostgreSQL")?)
+            }
+        })
+    }
+
+    /// Reads a whole target; `None` when there is none.
+    pub(super) async fn read(&mut self, table: &Table, layout: &SourceTable) -> Result<Option<TargetRows>> {
+        let (schema, name) = place(self, table);
+        let columns = self.columns(&schema, &name).await?;
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        let mut absent = Vec::new();
+        let mut expressions = vec![quoted("_tw_origin"), quoted("_tw_seq")];
+        for column in &layout.columns {
+            match columns.iter().find(|(name, _)| *name == column.name) {
+                Some((_, ty)) => expressions.push(self.expression(&column.name, ty, column.kind)),
+                None => {
+                    absent.push(column.name.clone());
+                    expressions.push("CAST(NULL AS TEXT)".to_owned());
+                }
+            }
+        }
+        let condition =
+            if columns.iter().any(|(name, _)| name == "_tw_deleted") { " WHERE NOT _tw_deleted" } else { "" };
+        let sql = format!("SELECT {} FROM {}.{}{condition}", expressions.join(", "), quoted(&schema), quoted(&name));
+        let rows = self.rows(sql, layout).await.with_context(|| format!("reading {schema}.{name}"))?;
+        Ok(Some(TargetRows { absent, rows }))
+    }
+
+    /// The newest `id` of a target by origin; nothing while there is no such target.
+    pub(crate) async fn newest(&mut self, table: &Table) -> Result<Vec<(String, i64)>> {
+        let (schema, name) = place(self, table);
+        if self.columns(&schema, &name).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = format!("SELECT _tw_origin, MAX(id) FROM {}.{} GROUP BY 1", quoted(&schema), quoted(&name));
+        Ok(match self {
+            Self::Sqlite(conn) => sqlx::query_as(AssertSqlSafe(sql)).fetch_all(conn).await?,
+            Self::Postgres(conn) => sqlx::query_as(AssertSqlSafe(sql)).fetch_all(conn).await?,
+        })
+    }
+
+    /// The greatest `_tw_seq` of a target.
+    pub(super) async fn newest_seq(&mut self, table: &Table) -> Result<Option<i64>> {
+        let (schema, name) = place(self, table);
+        if self.columns(&schema, &name).await?.is_empty() {
+            return Ok(None);
+        }
+        let sql = format!("SELECT MAX(_tw_seq) FROM {}.{}", quoted(&schema), quoted(&name));
+        Ok(match self {
+            Self::Sqlite(conn) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(conn).await?,
+            Self::Postgres(conn) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(conn).await?,
+        })
+    }
+
+    /// Names and types of the target's columns.
+    async fn columns(&mut self, schema: &str, name: &str) -> Result<Vec<(String, String)>> {
+        Ok(match self {
+            Self::Sqlite(conn) => {
+                let sql = "SELECT name, type FROM pragma_table_info(?)";
+                sqlx::query_as(sql).bind(name).fetch_all(conn).await?
+            }
+            Self::Postgres(conn) => {
+                let sql = "SELECT column_name::text, udt_name::text FROM information_schema.columns \
+                           WHERE table_schema = $1 AND table_name = $2";
+                sqlx::query_as(sql).bind(schema).bind(name).fetch_all(conn).await?
+            }
+        })
+    }
+
+    /// The expression by which the warehouse brings a column to text. SQLite gives floats as they
+    /// are: its own text of them may lose digits.
+    fn expression(&self, column: &str, ty: &str, kind: Kind) -> String {
+        let column = quoted(column);
+        match self {
+            Self::Sqlite(_) if kind == Kind::Float => column,
+            Self::Sqlite(_) => {
+                format!("CASE typeof({column}) WHEN 'blob' THEN 'x' || hex({column}) ELSE CAST({column} AS TEXT) END")
+            }
+            Self::Postgres(_) => match ty {
+                "bytea" => format!("'x' || upper(encode({column}, 'hex'))"),
+                "timestamp" => format!("to_char({column}, 'YYYY-MM-DD HH24:MI:SS.US')"),
+                "timestamptz" => format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"),
+                "date" => format!("to_char({column}, 'YYYY-MM-DD')"),
+                "float4" | "float8" => format!("{column}::float8::text"),
+                _ => format!("{column}::text"),
+            },
+        }
+    }
+
+    async fn rows(&mut self, sql: String, layout: &SourceTable) -> Result<Vec<TargetRow>> {
+        let mut rows = Vec::new();
+        match self {
+            Self::Sqlite(conn) => {
+                let mut stream = sqlx::query(AssertSqlSafe(sql)).fetch(conn);
+                while let Some(row) = stream.try_next().await? {
+                    let mut values = Vec::with_capacity(layout.columns.len());
+                    for (column, place) in layout.columns.iter().zip(2..) {
+                        let value = match column.kind {
+                            Kind::Float => row.try_get::<Option<f64>, _>(place)?.map(|number| format!("{number:?}")),
+                            kind => row.try_get::<Option<String>, _>(place)?.map(|text| kind.normal(text)),
+                        };
+                        values.push(value);
+                    }
+                    rows.push(TargetRow { origin: row.try_get(0)?, seq: row.try_get(1)?, values });
+                }
+            }
+            Self::Postgres(conn) => {
+                let mut stream = sqlx::query(AssertSqlSafe(sql)).fetch(conn);
+                while let Some(row) = stream.try_next().await? {
+                    let mut values = Vec::with_capacity(layout.columns.len());
+                    for (column, place) in layout.columns.iter().zip(2..) {
+                        values.push(row.try_get::<Option<String>, _>(place)?.map(|text| column.kind.normal(text)));
+                    }
+                    rows.push(TargetRow { origin: row.try_get(0)?, seq: row.try_get(1)?, values });
+                }
+            }
+        }
+        Ok(rows)
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,110 @@
+//! One text form for a value, whichever side it comes from.
+
+/// How values of a column are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// TINYINT(1), BIT(1): `0` or `1`.
+    Boolean,
+    /// Integers, YEAR and wider BITs: decimal digits.
+    Integer,
+    /// DECIMAL with its declared scale.
+    Decimal,
+    /// FLOAT and DOUBLE: the shortest digits that give the same double.
+    Float,
+    /// `2026-11-21`.
+    Date,
+    /// DATETIME, and TIMESTAMP in UTC: `2026-11-21 10:00:00.000000`.
+    Instant,
+    /// Text, ENUM, SET, JSON and TIME as MySQL prints them.
+    Text,
+    /// Bytes as `x` and upper-case hexadecimal digits.
+    Bytes,
+}
+
+impl Kind {
+    /// The kind of a column by `DATA_TYPE` and `COLUMN_TYPE` of information_schema.
+    pub(super) fn of(data_type: &str, column_type: &str) -> Self {
+        match data_type {
+            _ if matches!(column_type, "tinyint(1)" | "bit(1)") => Self::Boolean,
+            "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" | "bit" => Self::Integer,
+            "decimal" => Self::Decimal,
+            "float" | "double" => Self::Float,
+            "date" => Self::Date,
+            "datetime" | "timestamp" => Self::Instant,
+            "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" | "json" | "time" => {
+                Self::Text
+            }
+            _ => Self::Bytes,
+        }
+    }
+
+    /// The SQL expression by which MySQL itself brings a column to text.
+    pub(super) fn source_expression(self, column: &str) -> String {
+        let column = format!("`{}`", column.replace('`', "``"));
+        match self {
+            Self::Boolean => format!("CAST({column} <> 0 AS CHAR)"),
+            Self::Integer => format!("CAST({column} + 0 AS CHAR)"),
+            Self::Decimal | Self::Date => format!("CAST({column} AS CHAR)"),
+            Self::Float => format!("CAST(CAST({column} AS DOUBLE) AS CHAR)"),
+            Self::Instant => format!("DATE_FORMAT({column}, '%Y-%m-%d %H:%i:%s.%f')"),
+            Self::Text => format!("CONVERT({column} USING utf8mb4)"),
+            Self::Bytes => format!("CONCAT('x', HEX({column}))"),
+        }
+    }
+
+    /// Brings the text that a source or a target gave to the common form.
+    pub(super) fn normal(self, text: String) -> String {
+        match self {
+            Self::Boolean => match text.as_str() {
+                "t" | "true" => "1".to_owned(),
+                "f" | "false" => "0".to_owned(),
+                _ => text,
+            },
+            Self::Integer => match text.strip_prefix('x').and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
+                Some(number) => number.to_string(),
+                None => text,
+            },
+            Self::Float => text.parse::<f64>().map(|number| format!("{number:?}")).unwrap_or(text),
+            Self::Instant => instant(&text),
+            Self::Decimal | Self::Date | Self::Text | Self::Bytes => text,
+        }
+    }
+}
+
+/// Allows `T` between date and time, a sign of UTC at the end, and fewer than six fractional digits.
+fn instant(text: &str) -> String {
+    let text = text.trim_end_matches('Z').trim_end_matches("+00:00").trim_end_matches("+00").replacen('T', " ", 1);
+    let (seconds, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    format!("{seconds}.{fraction:0<6}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn forms_of_one_value_become_equal() {
+        for (kind, left, right) in [
+            (Kind::Instant, "2026-11-21 10:00:00.500000", "2026-11-21T10:00:00.5Z"),
+            (Kind::Instant, "2026-11-21 10:00:00.000000", "2026-11-21 10:00:00+00:00"),
+            (Kind::Float, "1e20", "100000000000000000000"),
+            (Kind::Float, "-0.5", "-5e-1"),
+            (Kind::Boolean, "1", "true"),
+            (Kind::Integer, "255", "x00FF"),
+        ] {
+            assert_eq!(kind.normal(left.to_owned()), kind.normal(right.to_owned()), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn different_values_stay_different() {
+        for (kind, left, right) in [
+            (Kind::Instant, "2026-11-21 10:00:00.5", "2026-11-21 10:00:00.05"),
+            (Kind::Decimal, "1.50", "1.5"),
+            (Kind::Float, "0.1", "0.10000000149011612"),
+            (Kind::Text, "a", "a "),
+        ] {
+            assert_ne!(kind.normal(left.to_owned()), kind.normal(right.to_owned()), "{kind:?}");
+        }
+    }
+}
