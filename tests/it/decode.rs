@@ -120,7 +120,8 @@ fn date_text(days: i64) -> String {
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let (day, month) =
+        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02}")
 }
@@ -128,8 +129,7 @@ fn date_text(days: i64) -> String {
 fn instant_text(micros: i64, fraction: usize) -> String {
     let (seconds, micros) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let mut text =
-        format!("{} {:02}:{:02}:{:02}", date_text(days), second / 3600, second / 60 % 60, second % 60);
+    let mut text = format!("{} {:02}:{:02}:{:02}", date_text(days), second / 3600, second / 60 % 60, second % 60);
     if fraction > 0 {
         text.push('.');
         text.push_str(&format!("{micros:06}")[..fraction]);
@@ -296,7 +296,11 @@ fn the_table_of_types_names_the_parquet_types() -> Result<()> {
             Some((physical, logical)) => format!("{physical}{}", logical.replacen('(', "", 1)),
             None => text.to_owned(),
         };
-        let text = text.strip_suffix(')').filter(|t| t.matches('(').count() != t.matches(')').count() + 1).unwrap_or(&text).to_owned();
+        let text = text
+            .strip_suffix(')')
+            .filter(|t| t.matches('(').count() != t.matches(')').count() + 1)
+            .unwrap_or(&text)
+            .to_owned();
         if text != ty.parquet {
             wrong.push(format!("{}: {text:?}, not {:?}", ty.mysql, ty.parquet));
         }

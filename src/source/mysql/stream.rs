@@ -8,12 +8,12 @@ use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Error as DriverFailur
 use super::{
     channel::Sender,
     connect::{Address, ConnectError},
+    cursor::Cursor,
     event::{Batch, FLAG_ARTIFICIAL, FLAG_IGNORABLE, FLAG_IN_USE, HEADER_LEN, Head, StreamPosition, code},
     gtid::{BadGtidSet, Executed},
     payload::{self, Expansion, PayloadError},
     sql,
     start::{self, StartError},
-    cursor::Cursor,
 };
 
 /// How often the server says that it is alive when the log is silent.
