@@ -11,6 +11,7 @@ pub mod follow;
 pub mod gtid;
 mod gtid_event;
 mod payload;
+pub mod preflight;
 mod query_event;
 pub mod rows;
 mod sql;
