@@ -1,1 +1,3 @@
-fn main() {}
+//! Everything that needs a real server.
+
+mod source;
