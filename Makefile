@@ -30,7 +30,8 @@ test: build
 	$(CARGO) test --workspace
 
 demo:
-	$(CARGO) run --package tailwater-servers --bin demo
+	$(CARGO) build --workspace --bins
+	$(TARGET)/debug/demo $(DEMO)
 
 bench:
 	$(CARGO) bench --package tailwater

@@ -234,7 +234,9 @@ async fn sbtest(mut conn: Conn, size: Size) -> Result<()> {
                 plan.inserts -= rows;
             }
             (_, rows) => {
-                sql.push_str("UPDATE sbtest1 SET k = k + 1, c = CONCAT(SUBSTRING(c, 13), '-', LEFT(c, 11)) WHERE id IN (");
+                sql.push_str(
+                    "UPDATE sbtest1 SET k = k + 1, c = CONCAT(SUBSTRING(c, 13), '-', LEFT(c, 11)) WHERE id IN (",
+                );
                 ids(&mut sql, random, plan.ids, rows);
                 conn.query_drop(&sql).await?;
                 plan.updates -= conn.affected_rows();
@@ -306,9 +308,8 @@ async fn orders(mut conn: Conn, size: Size) -> Result<()> {
     Ok(())
 }
 
-const NAMES: [&str; 12] = [
-    "Anna", "Björn", "Chloé", "Dmitri", "Eşref", "Fatima", "Giorgos", "Hana 花", "Ingrid", "João", "Kārlis", "Łukasz",
-];
+const NAMES: [&str; 12] =
+    ["Anna", "Björn", "Chloé", "Dmitri", "Eşref", "Fatima", "Giorgos", "Hana 花", "Ingrid", "João", "Kārlis", "Łukasz"];
 const WORDS: [&str; 10] =
     ["leave", "at", "the", "door", "please", "ring", "twice", "fragile", "grüße", "call before delivery"];
 
@@ -334,9 +335,20 @@ fn order(sql: &mut String, random: &mut StdRng, id: u64) -> Result<()> {
         0 => write!(sql, "{}.50,", total / 1000)?,
         _ => sql.push_str("NULL,"),
     }
-    write!(sql, "{},{},{},", random.random_range(1..40), random.random_range(0..40_000) as f64 / 64.0, random.random_range(0..2))?;
+    write!(
+        sql,
+        "{},{},{},",
+        random.random_range(1..40),
+        random.random_range(0..40_000) as f64 / 64.0,
+        random.random_range(0..2)
+    )?;
     sql.push_str(["0,", "1,", "NULL,"][random.random_range(0..3)]);
-    write!(sql, "'{name} {surname}-{}','{}@example.com',", random.random_range(0..1000), random.random_range(0..u32::MAX))?;
+    write!(
+        sql,
+        "'{name} {surname}-{}','{}@example.com',",
+        random.random_range(0..1000),
+        random.random_range(0..u32::MAX)
+    )?;
     if random.random_bool(0.4) {
         sql.push('\'');
         for _ in 0..random.random_range(3..16) {

@@ -11,4 +11,4 @@ mod seal;
 
 pub use memory::{Budget, Hold};
 pub use open::{OpenBatch, SealReason};
-pub use seal::{Sealed, SealError};
+pub use seal::{SealError, Sealed};

@@ -65,8 +65,8 @@ impl Failure {
     pub(super) fn log(&self) {
         let mut chain = self.chain().into_iter().map(|line| mask_urls(&line));
         let message = chain.next().unwrap_or_default();
-        let causes = chain.collect::<Vec<_>>().join("; ");
-        let hint = self.hint.as_deref().map(mask_urls).unwrap_or_default();
+        let causes = Some(chain.collect::<Vec<_>>().join("; ")).filter(|c| !c.is_empty());
+        let hint = self.hint.as_deref().map(mask_urls);
         tracing::error!(exit_code = self.exit.code(), causes, hint, "{message}");
     }
 }

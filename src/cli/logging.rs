@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::Failure;
-use crate::exit::Exit;
+use crate::{config::Log, exit::Exit};
 
 /// The progress line, when one is drawn. Logs and the line share the terminal: a log line must push it down.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
@@ -35,10 +35,10 @@ pub(super) fn share_terminal_with(bar: &ProgressBar) {
 
 /// Installs the process' subscriber. A second call leaves the first in place.
 pub(super) fn start(level: &str, json: bool, colour: bool) -> Result<Logging, Failure> {
-    let filter = filter(level).map_err(|e| {
-        Failure::new(Exit::Usage, anyhow::Error::new(e).context(format!("{level:?} is not a log level")))
-            .hint("write error, warn, info, debug or trace, or directives such as info,tailwater::lake=debug")
-    })?;
+    Log::level_fits(level)
+        .map_err(|m| Failure::new(Exit::Usage, anyhow::anyhow!("--log-level: {}", m.what)).hint(m.mend))?;
+    let filter = filter(level)
+        .map_err(|e| Failure::new(Exit::Usage, anyhow::Error::new(e).context("--log-level is not understood")))?;
     let registry = tracing_subscriber::registry().with(filter);
     // `try_init` fails only where a subscriber is installed already, as in tests.
     let _ = match json {
@@ -95,6 +95,9 @@ mod tests {
         assert!(!debug.would_enable("hyper::client", &Level::INFO) && debug.would_enable("sqlx", &Level::WARN));
         assert!(!filter("error").unwrap().would_enable("sqlx", &Level::WARN));
         assert!(filter("info,sqlx=debug").unwrap().would_enable("sqlx", &Level::DEBUG));
-        assert!(filter("loud").is_err());
+        assert!(
+            Log::level_fits("loud").is_err() && Log::level_fits("").is_err() && Log::level_fits("info,a=b").is_err()
+        );
+        assert!(Log::level_fits("info").is_ok() && Log::level_fits("warn,tailwater::lake=debug").is_ok());
     }
 }

@@ -3,13 +3,14 @@
 use clap::Subcommand;
 
 use super::{Failure, shell::Shell};
-use crate::{config, exit::Exit};
+use crate::{config, exit::Exit, model::Entry};
 
 /// Print a JSON Schema.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
-  tailwater schema config > tailwater.schema.json")]
+Examples:
+  tailwater schema config > tailwater.schema.json
+  tailwater schema entry")]
 pub(super) struct SchemaArgs {
     #[command(subcommand)]
     what: What,
@@ -19,12 +20,15 @@ pub(super) struct SchemaArgs {
 enum What {
     /// Of the configuration file; editors complete and check tailwater.toml with it.
     Config,
+    /// Of an entry of the commit log, for programs that read the lake.
+    Entry,
 }
 
 /// Runs the verb.
 pub(super) fn execute(args: &SchemaArgs, _: &Shell) -> Result<Exit, Failure> {
     let schema = match args.what {
         What::Config => config::schema(),
+        What::Entry => schemars::schema_for!(Entry).to_value(),
     };
     super::print(&format!("{schema:#}\n"))?;
     Ok(Exit::Ok)

@@ -2,8 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::level_filters::LevelFilter;
 
-use super::ByteSize;
+use super::{
+    ByteSize,
+    problem::{Misfit, suggestion},
+};
 
 /// Bounds on memory and batches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +53,24 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Auto, level: "info".to_owned() }
+    }
+}
+
+impl Log {
+    /// Whether `text` is a level or a list of directives (`target=level`, separated by commas).
+    ///
+    /// # Errors
+    /// It is neither. The subscriber's own parser takes any word for the name of a target.
+    pub fn level_fits(text: &str) -> Result<(), Misfit> {
+        let is_level = |level: &str| level.trim().parse::<LevelFilter>().is_ok() && !level.trim().is_empty();
+        let wrong = text.split(',').find(|part| !is_level(part.rsplit_once('=').map_or(part, |(_, level)| level)));
+        let Some(wrong) = wrong else { return Ok(()) };
+        let word = wrong.rsplit_once('=').map_or(wrong, |(_, level)| level);
+        let hint = suggestion(word, ["off", "error", "warn", "info", "debug", "trace"]);
+        Err(Misfit::new(
+            format!("{word:?} is not a log level{hint}"),
+            "write error, warn, info, debug or trace, or directives such as info,tailwater::lake=debug",
+        ))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The configuration: plain data, its file format, and the check that reports every problem at once.
 //!
-//! A file is parsed into a neutral tree ([`document`](self)), its references are replaced, the tree is compared with
+//! A file is parsed into a neutral tree, its references are replaced, the tree is compared with
 //! the JSON Schema generated from these very structs (unknown keys, types, formats), and only then becomes [`Config`].
 //! What depends on several keys is checked last. Nothing here connects to anything.
 

@@ -58,21 +58,11 @@ pub(super) fn choices(node: &Value) -> Option<Vec<(&str, &str)>> {
         return Some(values.iter().filter_map(|v| Some((v.as_str()?, ""))).collect());
     }
     let variants = node.get("oneOf")?.as_array()?;
-    let one = |v: &'_ Value| -> Option<Vec<(String, String)>> {
-        let description = v.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
-        match v.get("const").and_then(Value::as_str) {
-            Some(c) => Some(vec![(c.to_owned(), description)]),
-            None => None,
-        }
-    };
-    variants.iter().all(|v| one(v).is_some()).then(|| {
-        variants
-            .iter()
-            .filter_map(|v| {
-                Some((v.get("const")?.as_str()?, v.get("description").and_then(Value::as_str).unwrap_or("")))
-            })
-            .collect()
-    })
+    variants.iter().map(|v| Some((v.get("const")?.as_str()?, describe(v)))).collect()
+}
+
+fn describe(node: &Value) -> &str {
+    node.get("description").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The configuration reference as Markdown: one table per section, from the schema alone.
@@ -112,7 +102,7 @@ fn section(root: &Value, node: &Value, path: &str, out: &mut String) {
             meaning = text(inner);
         }
         for (choice, what) in choices(inner).unwrap_or_default() {
-            meaning.push_str(&format!(" `{choice}`: {what}"));
+            meaning.push_str(&format!(" `{choice}`: {}", what.replace('\n', " ")));
         }
         if required.contains(&key.as_str()) {
             meaning.push_str(" **Required.**");
@@ -125,7 +115,7 @@ fn section(root: &Value, node: &Value, path: &str, out: &mut String) {
 }
 
 fn text(node: &Value) -> String {
-    node.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ")
+    describe(node).replace('\n', " ")
 }
 
 fn kind(node: &Value) -> String {
@@ -136,6 +126,7 @@ fn kind(node: &Value) -> String {
         (Some("byte-size"), _) => "size".to_owned(),
         (Some("human-duration"), _) => "duration".to_owned(),
         (Some("mysql-url" | "warehouse-url" | "lake-url" | "http-url"), _) => "address".to_owned(),
+        (Some("start-point"), _) => "`earliest`, `latest`, GTID set".to_owned(),
         (Some("table-pattern"), _) => "pattern".to_owned(),
         (_, Some("boolean")) => "true, false".to_owned(),
         (_, Some("integer")) => "number".to_owned(),

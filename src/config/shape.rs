@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    ByteSize, LakeUrl, Pattern, SourceUrl, Span, StartPoint, TargetTemplate, WarehouseUrl,
+    ByteSize, LakeUrl, Log, Pattern, SourceUrl, Span, StartPoint, TargetTemplate, WarehouseUrl,
     problem::{Misfit, Problem, suggestion},
     schema::{choices, deref},
 };
@@ -91,7 +91,10 @@ impl Shape<'_> {
             let property = known.get(key).map(|p| deref(self.root, p)).unwrap_or(&Value::Null);
             if !self.problems.iter().any(|p| p.key == path || p.key.starts_with(&format!("{path}."))) {
                 let (what, mend) = match property.get("type").is_some_and(|t| t == "object") {
-                    true => (format!("the section [{path}] is missing"), format!("add [{path}] with its url")),
+                    true => (
+                        format!("the section [{path}] is missing"),
+                        format!("add [{path}] with its url, or --{path} on the command line"),
+                    ),
                     false => ("the key is missing".to_owned(), example(property)),
                 };
                 self.problems.push(Problem::new(path, what, mend));
@@ -215,10 +218,7 @@ fn format(node: &Value, value: &Value) -> Option<Misfit> {
         "pipeline-name" | "shard-name" | "group-name" => name(text),
         "http-url" => (!["http://", "https://"].iter().any(|p| text.starts_with(p)))
             .then(|| Misfit::new("not an HTTP address", "write \"http://host:port\" or \"https://host\"")),
-        "log-level" => text
-            .parse::<tracing_subscriber::filter::Targets>()
-            .err()
-            .map(|e| Misfit::new(format!("not a log level: {e}"), "write error, warn, info, debug or trace")),
+        "log-level" => Log::level_fits(text).err(),
         _ => None,
     }
 }

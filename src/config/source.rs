@@ -122,6 +122,9 @@ pub struct Tls {
     /// PEM file with the certificates to trust instead of the well-known authorities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
+    /// Name the server's certificate must carry with `verify_identity`. Default: the host of `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
 }
 
 /// What is demanded of the server's certificate. The words are MySQL's own (`--ssl-mode`).
@@ -130,6 +133,8 @@ pub struct Tls {
 pub enum TlsMode {
     /// No encryption.
     Disabled,
+    /// Encryption if the server offers it, any certificate.
+    Preferred,
     /// Encryption, any certificate.
     Required,
     /// A certificate signed by a trusted authority.

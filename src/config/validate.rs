@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{ByteSize, Config, Deletes, KeyScope, Problem, Span, TableRule, WarehouseUrl, problem::suggestion};
+use super::{
+    ByteSize, Config, Deletes, KeyScope, Problem, Span, TableRule, WarehouseUrl, problem::suggestion,
+    warehouse::PRIVATE_SCHEMA,
+};
 
 /// Which halves a verb runs; each needs its own sections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,16 +128,13 @@ impl Config {
             if matches!(warehouse.url, WarehouseUrl::Sqlite(_)) && password {
                 problems.push(Problem::new("warehouse.password", "SQLite has no password", "remove it"));
             }
-            for (key, schema) in [("schema", &warehouse.schema), ("private_schema", &warehouse.private_schema)] {
-                // PostgreSQL cuts identifiers behind 63 bytes.
-                if schema.is_empty() || schema.len() > 63 || schema.contains(['.', '\0']) {
-                    let mend = "use 1 to 63 bytes without a dot";
-                    problems.push(Problem::new(format!("warehouse.{key}"), "not a schema name", mend));
-                }
-            }
-            if warehouse.schema == warehouse.private_schema {
-                let mend = "choose another schema for Tailwater's own tables";
-                problems.push(Problem::new("warehouse.private_schema", "the same as warehouse.schema", mend));
+            // PostgreSQL cuts identifiers behind 63 bytes.
+            let schema = &warehouse.schema;
+            if schema.is_empty() || schema.len() > 63 || schema.contains(['.', '\0']) {
+                problems.push(Problem::new("warehouse.schema", "not a schema name", "use 1 to 63 bytes without a dot"));
+            } else if schema == PRIVATE_SCHEMA {
+                let what = format!("{PRIVATE_SCHEMA} holds Tailwater's own tables");
+                problems.push(Problem::new("warehouse.schema", what, "choose another schema"));
             }
         }
         let limits = &self.limits;

@@ -8,6 +8,9 @@ use url::Url;
 
 use super::{Secret, Span, problem::Misfit, secret::mask_urls};
 
+/// Schema of Tailwater's own tables in PostgreSQL.
+pub(super) const PRIVATE_SCHEMA: &str = "_tailwater";
+
 /// The warehouse.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,14 +31,11 @@ pub struct Warehouse {
     /// How often new log entries are merged; one transaction per group and tick. From 100 ms to 1 h. Default 1 s.
     #[serde(default = "default_tick")]
     pub tick: Span,
-    /// Schema of targets that name none, created when missing. PostgreSQL only; SQLite has no schemas and the name of a
-    /// target's table carries the schema there. Default `public`.
+    /// Schema of targets that name none, created when missing. PostgreSQL only; SQLite has no schemas, and a target
+    /// `shop.orders` is the table `shop_orders` there. Tailwater's own tables lie in the schema `_tailwater`. Default
+    /// `public`.
     #[serde(default = "default_schema")]
     pub schema: String,
-    /// Schema of Tailwater's own tables: watermarks, fences, staging, losing rows of `key = "global"`. PostgreSQL only;
-    /// in SQLite the name is a prefix. Default `_tailwater`.
-    #[serde(default = "default_private_schema")]
-    pub private_schema: String,
 }
 
 fn default_tick() -> Span {
@@ -44,10 +44,6 @@ fn default_tick() -> Span {
 
 fn default_schema() -> String {
     "public".to_owned()
-}
-
-fn default_private_schema() -> String {
-    "_tailwater".to_owned()
 }
 
 impl Warehouse {
@@ -60,8 +56,19 @@ impl Warehouse {
             password_env: None,
             tick: default_tick(),
             schema: default_schema(),
-            private_schema: default_private_schema(),
         }
+    }
+
+    /// The address with the password in it, from wherever it was given; `None` for SQLite.
+    pub fn postgres_url(&self) -> Option<Secret> {
+        let WarehouseUrl::Postgres(address) = &self.url else { return None };
+        let Some(password) = &self.password else { return Some(address.clone()) };
+        let mut url = Url::parse(address.reveal()).ok()?;
+        // Refused only for addresses without a host; there libpq's parameter does the same.
+        if url.set_password(Some(password.reveal())).is_err() {
+            url.query_pairs_mut().append_pair("password", password.reveal());
+        }
+        Some(Secret::new(url.to_string()))
     }
 }
 
@@ -169,6 +176,15 @@ impl JsonSchema for WarehouseUrl {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_from_elsewhere_joins_the_address() {
+        let mut warehouse = Warehouse::new("postgres://u@h:5432/dw?sslmode=require".parse().unwrap());
+        warehouse.password = Some(Secret::new("p@ss:w/"));
+        let url = warehouse.postgres_url().unwrap();
+        assert_eq!(url.reveal(), "postgres://u:p%40ss%3Aw%2F@h:5432/dw?sslmode=require");
+        assert!(Warehouse::new("sqlite:w.db".parse().unwrap()).postgres_url().is_none());
+    }
 
     #[test]
     fn addresses_read_and_hide_passwords() {

@@ -14,7 +14,7 @@ pub enum Note {
     ZeroDate,
     /// A date with a part that is zero or not in its month became NULL.
     PartialDate,
-    /// Bytes outside the character set became U+FFFD.
+    /// Bytes outside the character set became U+FFFD or `?`.
     InvalidText,
     /// A TINYINT(1) other than 0 and 1 became `true`.
     WideBoolean,

@@ -7,6 +7,9 @@ pub mod charset;
 pub mod chunk;
 mod column;
 mod decimal;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod fixture;
 pub mod json;
 pub mod plan;
 pub mod policy;

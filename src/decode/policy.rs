@@ -25,7 +25,8 @@ pub enum ZeroDates {
 /// What happens to text with bytes that its character set does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InvalidText {
-    /// The bytes become U+FFFD and the value is counted. Refused all the same in key columns.
+    /// They become U+FFFD (`?` where text is converted, as the server itself does) and the value is counted. Refused all
+    /// the same in key columns.
     #[default]
     Replace,
     /// The row cannot be decoded.

@@ -44,3 +44,7 @@ pub enum ParquetError {
         problem: String,
     },
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -13,11 +13,12 @@ use crate::model::{Digest, Origin, Seq, Shard, Target};
 /// Bytes of a part that do not stand for themselves.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
 
-/// Longest encoded name, in bytes. File systems end at 255 for a file's name, which also holds numbers and a nonce.
-const PART_BYTES_MAX: usize = 150;
+/// Longest encoded name, in bytes. File systems end at 255 for a file's name, which also holds
+/// numbers and a nonce, or two names in a partition's folder.
+const PART_BYTES_MAX: usize = 120;
 
 /// How much of a longer name stays in front of its digest.
-const PART_BYTES_KEPT: usize = 120;
+const PART_BYTES_KEPT: usize = 100;
 
 /// Digits of an entry number: enough for every u64, so that names sort by number.
 const NUMBER_DIGITS: usize = 20;

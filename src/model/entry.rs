@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ColumnDefault, Digest, Op, Origin, Seq, Shard, Target};
@@ -12,7 +13,7 @@ use super::{ColumnDefault, Digest, Op, Origin, Seq, Shard, Target};
 pub const FORMAT: u32 = 1;
 
 /// One commit of one shard's log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// [`FORMAT`] of the writer.
     pub format: u32,
@@ -57,7 +58,7 @@ pub struct Entry {
 }
 
 /// What an entry is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
     /// Carries steps.
@@ -71,7 +72,7 @@ pub enum EntryKind {
 }
 
 /// Where reading resumes on the source. All unset in a new log, whose first writer begins where its configuration says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Position {
     /// Executed GTID set in MySQL's text form (or MariaDB's `domain-server-seq` list); `None` without GTID.
     pub gtid_set: Option<String>,
@@ -84,14 +85,14 @@ pub struct Position {
 }
 
 /// What the writer knows of each origin.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Catalog {
     /// Every origin that was seen, with its current schema.
     pub origins: BTreeMap<Origin, Known>,
 }
 
 /// One origin in the [`Catalog`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Known {
     /// Where its rows go.
     pub target: Target,
@@ -153,7 +154,7 @@ impl Catalog {
 }
 
 /// One thing that happened, in the order of the entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
     /// A Parquet file with rows.
@@ -202,7 +203,7 @@ pub enum Step {
 }
 
 /// A Parquet file: rows of one origin with one schema.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileStep {
     /// Whose rows.
     pub origin: Origin,
@@ -230,7 +231,7 @@ pub struct FileStep {
 }
 
 /// Least and greatest value of a column in a file, in neutral text form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ColumnBounds {
     /// The column.
     pub column: String,
@@ -241,7 +242,7 @@ pub struct ColumnBounds {
 }
 
 /// Rows by [`Op`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OpCounts {
     /// Inserted.
     pub i: u64,
@@ -271,7 +272,7 @@ impl OpCounts {
 }
 
 /// Rows of `origin` with a smaller seq are void: deleted, or marked where deletes are soft.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Floor {
     /// Whose rows.
     pub origin: Origin,
@@ -286,7 +287,7 @@ pub struct Floor {
 }
 
 /// What voided the rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FloorCause {
     /// TRUNCATE TABLE.
@@ -300,7 +301,7 @@ pub enum FloorCause {
 }
 
 /// Rows of an origin stop arriving.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Parked {
     /// Whose rows.
     pub origin: Origin,

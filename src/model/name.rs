@@ -3,18 +3,19 @@
 use std::{fmt, str::FromStr};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is percent-encoded inside one part of an origin: its two separators and the escape itself.
 const ORIGIN_PART: &AsciiSet = &CONTROLS.add(b'%').add(b':').add(b'.');
 
 /// Name of a source server *as an identity*: it stays when the host behind it is replaced.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Shard(String);
 
 /// Name of a table in the warehouse and of its folder in the lake. One target may be fed by many origins.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Target(String);
 
@@ -43,7 +44,8 @@ plain_name!(Shard);
 plain_name!(Target);
 
 /// One source table of one shard, the unit of ordering: `s01:shop_07.orders_03`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema)]
+#[schemars(with = "String")]
 pub struct Origin {
     /// The shard that owns the table.
     pub shard: Shard,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Place of a row change or marker in one shard's history (`_tw_seq`).
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Counts row changes and markers in binlog order and continues from the newest log entry, so a larger number is a
 /// later change of the same shard. Numbers of different shards are not comparable. Int64 because Redshift's COPY
 /// refuses unsigned integers; never negative.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Seq(pub i64);
 

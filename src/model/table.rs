@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ColumnType, Digest};
@@ -41,7 +42,7 @@ pub struct Column {
 }
 
 /// The value rows have in a column that was added after they were written, as a literal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", content = "value", rename_all = "snake_case")]
 pub enum ColumnDefault {
     /// NULL.

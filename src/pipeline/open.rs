@@ -1,1 +1,109 @@
+//! From configuration to things that can be used: lake, warehouse, sources.
 
+use std::{
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    config::{self, Config, LakeUrl, Source, WarehouseUrl},
+    lake::{Directory, S3, S3Options, Store, StoreError, parquet::Codec, paths},
+    source::mysql::{
+        connect::{Address, Secret, TlsMode},
+        start::StartPoint,
+        stream::Identity,
+    },
+    warehouse::{
+        Warehouse, WarehouseError,
+        postgres::Postgres,
+        sqlite::{Durability, Sqlite},
+    },
+};
+
+/// Longest time for connecting to a source and logging in.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pipeline's part of the lake.
+///
+/// # Errors
+/// When a folder cannot be made or no region is known.
+pub async fn store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+    let pipeline = paths::part(&config.pipeline);
+    match &config.lake.url {
+        LakeUrl::Folder(path) => Ok(Arc::new(Directory::open(&path.join(pipeline))?)),
+        LakeUrl::S3 { bucket, prefix } => {
+            let prefix = if prefix.is_empty() { pipeline } else { format!("{prefix}/{pipeline}") };
+            let options = S3Options {
+                bucket: bucket.clone(),
+                prefix,
+                region: config.lake.region.clone(),
+                endpoint: config.lake.endpoint.clone(),
+                path_style: config.lake.uses_path_style(),
+                keys: None,
+            };
+            Ok(Arc::new(S3::open(options).await?))
+        }
+    }
+}
+
+/// How files are compressed.
+pub fn codec(config: &Config) -> Codec {
+    match config.lake.codec {
+        config::Codec::Zstd => Codec::Zstd,
+        config::Codec::Snappy => Codec::Snappy,
+    }
+}
+
+/// The warehouse. Connects when it is first used.
+///
+/// # Errors
+/// When its address cannot be understood.
+pub fn warehouse(config: &config::Warehouse) -> Result<Arc<dyn Warehouse>, WarehouseError> {
+    Ok(match &config.url {
+        WarehouseUrl::Sqlite(path) => Arc::new(Sqlite::new(path, Durability::Full)),
+        WarehouseUrl::Postgres(url) => {
+            let password = config.password.as_ref().map(config::Secret::reveal);
+            Arc::new(Postgres::new(url.reveal(), password, &config.schema)?)
+        }
+    })
+}
+
+/// How to reach a source.
+pub fn address(source: &Source) -> Address {
+    let tls = match source.tls_mode() {
+        config::TlsMode::Disabled => TlsMode::Disabled,
+        config::TlsMode::Required => TlsMode::Required,
+        config::TlsMode::VerifyCa => TlsMode::VerifyCa,
+        config::TlsMode::VerifyIdentity => TlsMode::VerifyIdentity,
+    };
+    Address {
+        host: source.url.host.clone(),
+        port: source.url.port,
+        user: source.url.user.clone(),
+        password: Secret::new(source.password().map(config::Secret::reveal).unwrap_or_default()),
+        tls,
+        ca: source.tls.ca.clone(),
+        tls_name: None,
+        connect_timeout: CONNECT_TIMEOUT,
+    }
+}
+
+/// How to present ourselves to a source. The UUID is derived from the server id, so that a successor of this process on the
+/// same machine replaces its dump thread at once.
+pub fn identity(source: &Source, pipeline: &str, hostname: &str) -> Identity {
+    let server_id = source.server_id(pipeline, hostname);
+    let digest = crate::model::Digest::of(format!("{pipeline}\0{}\0{server_id}", source.shard()).as_bytes());
+    let hex = digest.as_str();
+    // Version 8 of RFC 9562: content of our own choice.
+    let replica_uuid = format!("{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32]);
+    Identity { server_id, replica_uuid, heartbeat: source.heartbeat.get() }
+}
+
+/// Where a shard without a log begins.
+pub fn start(source: &Source) -> StartPoint {
+    match &source.start {
+        config::StartPoint::Earliest => StartPoint::Earliest,
+        config::StartPoint::Latest => StartPoint::Latest,
+        config::StartPoint::Gtid(set) => StartPoint::Gtids(set.clone()),
+    }
+}

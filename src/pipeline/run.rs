@@ -1,1 +1,226 @@
+//! One process: extractors of its shards, appliers of its groups, and how they end together.
 
+use std::{num::NonZero, sync::Arc, thread::available_parallelism};
+
+use rand::Rng as _;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+
+use super::{
+    apply::{self, Apply, ApplyError},
+    extract::{self, Encoders, Extract, ExtractError},
+    open,
+};
+use crate::{
+    batch::Budget,
+    config::{Config, TableRules},
+    lake::{Schemas, Store, StoreError, SystemClock, WriterId},
+    metrics::Metrics,
+    model::Shard,
+    warehouse::WarehouseError,
+};
+
+/// What a process is to do.
+#[derive(Debug)]
+pub struct Plan {
+    /// The configuration.
+    pub config: Config,
+    /// This machine's name.
+    pub hostname: String,
+    /// Shards to extract.
+    pub shards: Vec<Shard>,
+    /// Groups to apply.
+    pub groups: Vec<String>,
+    /// Stop when everything that was there at the start is through.
+    pub once: bool,
+    /// Fence whoever is at work.
+    pub take_over: bool,
+    /// Becomes true when the process shall drain.
+    pub stop: watch::Receiver<bool>,
+    /// Where figures go.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Why a process ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The lake cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The warehouse cannot be used.
+    #[error(transparent)]
+    Warehouse(#[from] WarehouseError),
+    /// A shard.
+    #[error("extraction of shard {shard} stopped")]
+    Extract {
+        /// The shard.
+        shard: Shard,
+        /// Why.
+        #[source]
+        source: ExtractError,
+    },
+    /// A group.
+    #[error("application of group {group} stopped")]
+    Apply {
+        /// The group.
+        group: String,
+        /// Why.
+        #[source]
+        source: ApplyError,
+    },
+    /// A task panicked.
+    #[error("a task failed by a defect of tailwater: {0}")]
+    Panicked(String),
+}
+
+/// A task that ended.
+#[derive(Debug)]
+enum Ended {
+    Extract(Result<(), RunError>),
+    Apply(Result<(), RunError>),
+}
+
+/// What all tasks of the process share.
+#[derive(Debug)]
+struct Shared {
+    store: Arc<dyn Store>,
+    schemas: Arc<Schemas>,
+    rules: Arc<TableRules>,
+    stored: Arc<Notify>,
+    stop: watch::Sender<bool>,
+    drain: watch::Sender<bool>,
+    writer: WriterId,
+}
+
+/// Runs until every task has ended.
+///
+/// With `once`, extraction ends when it has caught up, and application when nothing is left to apply. A task that fails stops
+/// the others cleanly: a service manager restarts the process, and a shard that silently stands still beside healthy ones
+/// is found too late.
+///
+/// # Errors
+/// The first failure.
+pub async fn run(plan: Plan) -> Result<(), RunError> {
+    let store = open::store(&plan.config).await?;
+    let nonce = rand::rng().random();
+    let shared = Shared {
+        schemas: Arc::new(Schemas::new(Arc::clone(&store))),
+        store,
+        rules: Arc::new(plan.config.table_rules()),
+        stored: Arc::new(Notify::new()),
+        stop: watch::Sender::new(false),
+        drain: watch::Sender::new(false),
+        writer: WriterId { name: format!("{}:{}", plan.hostname, plan.config.pipeline), nonce },
+    };
+    let mut tasks = JoinSet::new();
+    spawn_extractors(&plan, &shared, &mut tasks);
+    let mut extracting = tasks.len();
+    if !plan.groups.is_empty() {
+        spawn_appliers(&plan, &shared, &mut tasks)?;
+    }
+    if extracting == 0 && plan.once {
+        shared.drain.send_replace(true);
+    }
+    let mut stop = plan.stop.clone();
+    let mut stopping = false;
+    let mut failed = None;
+    loop {
+        let ended = tokio::select! {
+            ended = tasks.join_next() => ended,
+            _ = stop.wait_for(|stop| *stop), if !stopping => {
+                stopping = true;
+                tracing::info!("stopping: committing what was read");
+                shared.stop.send_replace(true);
+                continue;
+            }
+        };
+        let outcome = match ended {
+            None => return failed.map_or(Ok(()), Err),
+            Some(Ok(Ended::Extract(outcome))) => {
+                extracting -= 1;
+                if extracting == 0 && plan.once {
+                    shared.drain.send_replace(true);
+                }
+                outcome
+            }
+            Some(Ok(Ended::Apply(outcome))) => outcome,
+            Some(Err(e)) => Err(RunError::Panicked(e.to_string())),
+        };
+        if let Err(e) = outcome {
+            // Later ones are mostly consequences; the first is what the operator needs.
+            tracing::debug!(error = super::chain(&e), "a task failed");
+            failed.get_or_insert(e);
+            shared.stop.send_replace(true);
+        }
+    }
+}
+
+fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
+    let config = &plan.config;
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    let (budget, encoders) = (Budget::new(to_usize(config.limits.batch_memory.bytes())), Encoders::new(cores));
+    for source in config.source.iter().filter(|s| plan.shards.contains(&s.shard())) {
+        let extract = Extract {
+            shard: source.shard(),
+            address: open::address(source),
+            identity: open::identity(source, &config.pipeline, &plan.hostname),
+            start: open::start(source),
+            rules: Arc::clone(&shared.rules),
+            store: Arc::clone(&shared.store),
+            schemas: Arc::clone(&shared.schemas),
+            clock: Arc::new(SystemClock::new()),
+            writer: shared.writer.clone(),
+            take_over: plan.take_over,
+            config: config.digest(),
+            codec: open::codec(config),
+            flush_interval: config.flush_interval(),
+            batch_rows: to_usize(config.limits.batch_rows_max),
+            batch_bytes: to_usize(config.limits.batch_bytes_max.bytes()),
+            budget: budget.clone(),
+            encoders: encoders.clone(),
+            once: plan.once,
+            stored: Arc::clone(&shared.stored),
+            stop: shared.stop.subscribe(),
+            metrics: Arc::clone(&plan.metrics),
+        };
+        tasks.spawn(async move {
+            let shard = extract.shard.clone();
+            Ended::Extract(extract::run(extract).await.map_err(|source| RunError::Extract { shard, source }))
+        });
+    }
+}
+
+fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> Result<(), RunError> {
+    let Some(target) = &plan.config.warehouse else { return Ok(()) };
+    for group in &plan.groups {
+        let apply = Apply {
+            group: group.clone(),
+            pipeline: plan.config.pipeline.clone(),
+            writer: shared.writer.to_string(),
+            // Calls of one warehouse value are serialised: each group has its own.
+            warehouse: open::warehouse(target)?,
+            store: Arc::clone(&shared.store),
+            schemas: Arc::clone(&shared.schemas),
+            rules: Arc::clone(&shared.rules),
+            tick_bytes: plan.config.limits.tick_bytes_max.bytes(),
+            tick: target.tick.get(),
+            take_over: plan.take_over,
+            stored: Arc::clone(&shared.stored),
+            stop: shared.stop.subscribe(),
+            drain: shared.drain.subscribe(),
+            metrics: Arc::clone(&plan.metrics),
+        };
+        tasks.spawn(async move {
+            let group = apply.group.clone();
+            Ended::Apply(apply::run(apply).await.map_err(|source| RunError::Apply { group, source }))
+        });
+    }
+    Ok(())
+}
+
+/// Sizes of memory fit the machine's words.
+fn to_usize(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}

@@ -1,10 +1,7 @@
 #!/usr/bin/env python3
 """Writes src/decode/charset/tables/*.bin from what a running MySQL converts. Needs pymysql.
 
-    generate.py --socket S TABLES_DIR
-    generate.py --socket S --dump OUT        every 1- and 2-byte code and the longer ones of each character set, with
-                                             the server's answer, for a long check:
-        TAILWATER_CHARSET_CODES=OUT cargo test --lib decode::charset
+    generate.py --socket S FOLDER
 
 Single-byte set: 256 code units (u16 little endian), 0xFFFF where the server has no character.
 
@@ -17,8 +14,6 @@ whole, though the bit sets do not say so.
 
 gb18030: after the planes, ranges of four-byte codes as u16 pairs (index of the first code, its code point), then the
 end index as a pair with 0.
-
-OUT: for each code u8 length of the name, name, u8 length, bytes, u8 length of the answer (255 = malformed), UTF-8.
 """
 
 import argparse
@@ -29,8 +24,6 @@ import pymysql
 SINGLE = """armscii8 cp1250 cp1251 cp1256 cp1257 cp850 cp852 cp866 dec8 geostd8 greek hebrew hp8 keybcs2 koi8r koi8u
 latin1 latin2 latin5 latin7 macce macroman swe7 tis620""".split()
 MULTI = "big5 cp932 eucjpms euckr gb18030 gb2312 gbk sjis ujis".split()
-# No tables; ascii goes out unconverted, as the utf8 sets do.
-UNICODE = "ascii ucs2 utf16 utf16le utf32 utf8mb3 utf8mb4".split()
 NONE, WHOLE = 0xFFFF, 0xFFFE
 HIGH = range(0x80, 0x100)
 
@@ -145,34 +138,12 @@ def write_tables(server, folder):
     print(total, "bytes")
 
 
-def dump(server, path):
-    every = [bytes([a]) for a in range(256)] + [bytes([a, b]) for a in range(256) for b in range(256)]
-    with open(path, "wb") as out:
-        for charset in SINGLE + MULTI + UNICODE:
-            codes = list(every)
-            if charset in ("ujis", "eucjpms"):
-                codes += [bytes([0x8F, a, b]) for a in HIGH for b in HIGH]
-            if charset == "gb18030":
-                codes += [four_byte(i) for i in range(BMP_END + 2000)] + [four_byte(i) for i in range(BMP_END, 126 * 12600, 97)]
-                codes += [four_byte(i) for i in range(189000 - 100, 189100)] + [four_byte(i) for i in range(1237475, 1237676)]
-            if charset == "utf32":
-                codes += [bytes([0, *divmod(n, 256)]) + b"A" for n in range(0, 0x2200)]
-            if charset.startswith("utf16"):
-                codes += [bytes([a, 0x3D, b, 0x0A]) for a in HIGH for b in HIGH]
-                codes += [bytes([0x3D, a, 0x0A, b]) for a in HIGH for b in HIGH]
-            for code, answer in zip(codes, server.convert(charset, codes)):
-                name = charset.encode()
-                tail = b"\xff" if answer is None else bytes([len(answer)]) + answer
-                out.write(bytes([len(name)]) + name + bytes([len(code)]) + code + tail)
-
-
 def main():
     args = argparse.ArgumentParser(description=__doc__)
     args.add_argument("--socket", required=True)
-    args.add_argument("--dump", action="store_true")
-    args.add_argument("out")
+    args.add_argument("folder")
     args = args.parse_args()
-    (dump if args.dump else write_tables)(Server(args.socket), args.out)
+    write_tables(Server(args.socket), args.folder)
 
 
 if __name__ == "__main__":

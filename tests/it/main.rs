@@ -1,3 +1,13 @@
-//! Everything that needs a real server.
+//! The one integration-test binary: real servers and whole pipelines.
 
+#![allow(clippy::unwrap_used)]
+
+mod charset;
+mod cli;
+mod crash;
+mod decode;
+mod generated;
+mod lake;
+mod merge_model;
 mod source;
+mod warehouse;

@@ -124,17 +124,22 @@ impl Eq for Charset {}
 const REPLACEMENT: u8 = b'?';
 
 /// Appends a character, or [`REPLACEMENT`] where there is none; returns how many were replaced.
+#[inline]
 fn push(point: Option<char>, out: &mut Vec<u8>) -> usize {
+    let Some(point) = point else {
+        out.push(REPLACEMENT);
+        return 1;
+    };
+    // `encode_utf8` gives a slice of unknown length; arrays of known length are stored without a call to copy them.
+    let point = u32::from(point);
+    let tail = |shift: u32| 0x80 | (point >> shift & 0x3f) as u8;
     match point {
-        Some(point) => {
-            out.extend_from_slice(point.encode_utf8(&mut [0; 4]).as_bytes());
-            0
-        }
-        None => {
-            out.push(REPLACEMENT);
-            1
-        }
+        0..0x80 => out.push(point as u8),
+        0x80..0x800 => out.extend_from_slice(&[0xc0 | (point >> 6) as u8, tail(0)]),
+        0x800..0x1_0000 => out.extend_from_slice(&[0xe0 | (point >> 12) as u8, tail(6), tail(0)]),
+        _ => out.extend_from_slice(&[0xf0 | (point >> 18) as u8, tail(12), tail(6), tail(0)]),
     }
+    0
 }
 
 /// Splits off the ASCII characters `bytes` starts with.

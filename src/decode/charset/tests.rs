@@ -97,7 +97,8 @@ fn what_is_no_character_is_replaced_and_counted() {
     }
 }
 
-/// Digest of what the codes of one and two bytes give, so that a table cannot change unnoticed.
+/// Digest of what the codes of one and two bytes give, so that a table cannot change unnoticed. `tests/it/charset.rs` checks
+/// the codes themselves against a server.
 #[test]
 fn tables_are_the_ones_checked_against_a_server() {
     let mut crc = crc32fast::Hasher::new();
@@ -113,63 +114,6 @@ fn tables_are_the_ones_checked_against_a_server() {
         crc.update(&out);
     }
     assert_eq!(crc.finalize(), 3_897_162_413);
-}
-
-/// Against answers of a server written by `tests/charsets/generate.py --dump`, where a file is named.
-#[test]
-fn codes_convert_as_in_the_server() {
-    let Ok(path) = std::env::var("TAILWATER_CHARSET_CODES") else {
-        return;
-    };
-    let data = std::fs::read(path).unwrap();
-    let mut rest = data.as_slice();
-    let mut next = |malformed: bool| {
-        let (&len, tail) = rest.split_first()?;
-        let len = if malformed && len == u8::MAX { None } else { Some(usize::from(len)) };
-        let (bytes, tail) = tail.split_at(len.unwrap_or(0));
-        rest = tail;
-        Some(len.map(|_| bytes))
-    };
-    let mut checked = 0;
-    let mut wrong = Vec::new();
-    while let Some(Some(name)) = next(false) {
-        let name = std::str::from_utf8(name).unwrap();
-        let code = next(false).unwrap().unwrap();
-        let answer = next(true).unwrap();
-        // The server fills a code up to whole units on the left; a column never holds such.
-        let unit = match name {
-            "ucs2" | "utf16" | "utf16le" => 2,
-            "utf32" => 4,
-            _ => 1,
-        };
-        if code.len() % unit != 0 {
-            continue;
-        }
-        checked += 1;
-        let (text, invalid) = decode(name, code);
-        let same = match answer {
-            None | Some([]) => invalid > 0,
-            // This set alone lets a character cut short pass, and then the server drops it.
-            Some(answer) if name == "eucjpms" && answer.len() + 1 == text.len() => {
-                invalid == 1 && text.strip_suffix('?').is_some_and(|text| text.as_bytes() == answer)
-            }
-            Some(answer) => {
-                let marks = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'?').count();
-                let given = if unit == 1 { marks(code) } else { marks(answer) - invalid };
-                answer == text.as_bytes() && marks(answer) == given + invalid
-            }
-        };
-        if !same {
-            wrong.push(format!("{name} {code:02x?}: {text} ({invalid}), the server {answer:02x?}"));
-        }
-    }
-    println!("{checked} codes");
-    assert!(
-        wrong.is_empty(),
-        "{} wrong: {:#?}",
-        wrong.len(),
-        wrong.iter().step_by(wrong.len() / 40 + 1).collect::<Vec<_>>()
-    );
 }
 
 proptest! {

@@ -288,17 +288,34 @@ impl Printer<'_> {
         let out = &mut *self.out;
         out.push(b'"');
         let mut rest = text;
-        while let Some(at) = rest.iter().position(|&b| needs_escape(b)) {
-            let (plain, tail) = rest.split_at(at);
+        loop {
+            let (plain, tail) = rest.split_at(plain_prefix(rest));
             out.extend_from_slice(plain);
-            if let Some((&byte, tail)) = tail.split_first() {
-                escape(byte, out);
-                rest = tail;
-            }
+            let Some((&byte, tail)) = tail.split_first() else { break };
+            escape(byte, out);
+            rest = tail;
         }
-        out.extend_from_slice(rest);
         out.push(b'"');
     }
+}
+
+/// How many bytes `text` starts with that are printed as they are.
+fn plain_prefix(text: &[u8]) -> usize {
+    let (words, _) = text.as_chunks();
+    // Eight bytes at a time up to the word that holds an escape, then one by one.
+    let skip = 8 * words.iter().take_while(|&&word| !word_needs_escape(u64::from_le_bytes(word))).count();
+    let rest = text.get(skip..).unwrap_or_default();
+    skip + rest.iter().take_while(|&&byte| !needs_escape(byte)).count()
+}
+
+/// Whether any of the eight bytes needs an escape. Borrows may also mark a byte above one that does, never one alone.
+fn word_needs_escape(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let quote = zero(word ^ (ONES * u64::from(b'"')));
+    let backslash = zero(word ^ (ONES * u64::from(b'\\')));
+    (control | quote | backslash) & (ONES * 0x80) != 0
 }
 
 fn needs_escape(byte: u8) -> bool {

@@ -84,6 +84,19 @@ fn numbers_follow_the_layout_of_the_server() {
 }
 
 #[test]
+fn escapes_are_found_at_any_place() {
+    for byte in 0..0x80u8 {
+        for at in 0..20 {
+            let mut value = "é23456789abcdefghij".to_owned();
+            value.insert(value.char_indices().nth(at).map_or(value.len(), |(at, _)| at), char::from(byte));
+            let printed = text(&Tree::Text(value.clone()).encode()).unwrap();
+            assert_eq!(serde_json::from_str::<String>(&printed).unwrap(), value);
+            assert_eq!(printed.contains('\\'), byte < 0x20 || byte == b'"' || byte == b'\\');
+        }
+    }
+}
+
+#[test]
 fn nesting_is_bounded_as_in_the_server() {
     let nested = |depth: usize| {
         let mut tree = Tree::Array(vec![]);

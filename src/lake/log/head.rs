@@ -25,14 +25,6 @@ struct Hint {
     number: u64,
 }
 
-/// What a search finds.
-#[derive(Debug)]
-pub(super) struct Head {
-    pub(super) floor: u64,
-    /// `None` when the log has no entry.
-    pub(super) newest: Option<LogEntry>,
-}
-
 /// The number of the oldest entry that is kept: 1 before the first `gc`.
 ///
 /// # Errors
@@ -76,19 +68,19 @@ pub(super) async fn read_entry(store: &dyn Store, shard: &Shard, number: u64) ->
     }
 }
 
-/// Finds the newest entry: from the hint (or the floor) in doubling steps, then by halving. A fresh hint costs one
+/// Finds the newest entry, or none in an empty log: from the hint (or the floor) in doubling steps, then by halving. A fresh hint costs one
 /// probe; a log of a million entries without any hint costs forty.
-pub(super) async fn find_head(store: &dyn Store, shard: &Shard) -> Result<Head, LogError> {
+pub(super) async fn find_head(store: &dyn Store, shard: &Shard) -> Result<Option<LogEntry>, LogError> {
     for _ in 0..SEARCHES_MAX {
         let floor = read_floor(store, shard).await?;
-        let Some(start) = start(store, shard, floor).await? else { return Ok(Head { floor, newest: None }) };
+        let Some(start) = start(store, shard, floor).await? else { return Ok(None) };
         let number = gallop(store, shard, start).await?;
         let Some(newest) = read_entry(store, shard, number).await? else { continue };
         if number > floor {
             let Some(before) = read_entry(store, shard, number - 1).await? else { continue };
             newest.check_follows(&before.link())?;
         }
-        return Ok(Head { floor, newest: Some(newest) });
+        return Ok(Some(newest));
     }
     let problem = "entries around the head keep vanishing".into();
     Err(damaged(paths::head(shard), problem))

@@ -189,7 +189,12 @@ impl LogWriter {
         }
         if self.floor_read.elapsed(&*self.clock) > FLOOR_AGE_MAX {
             // The request may have waited anywhere while others committed and gc removed.
-            self.look_at_floor(number).await?;
+            self.look_at_floor(number).await.map_err(|error| match error {
+                LogError::Store(source) => {
+                    LogError::Undecided { shard: self.shard.clone(), number, source: Some(source) }
+                }
+                other => other,
+            })?;
         }
         self.undecided = false;
         self.accept(&sealed, catalog);

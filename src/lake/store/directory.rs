@@ -94,13 +94,14 @@ impl From<io::Error> for Failed {
 #[async_trait]
 impl Store for Directory {
     async fn get(&self, path: &ObjectPath) -> Result<Option<Bytes>, StoreError> {
-        let read = |_: &Inner, full: &Path| Ok(absent(fs::read(full))?.map(Bytes::from));
+        let read = |inner: &Inner, full: &Path| Ok(inner.absent(fs::read(full))?.map(Bytes::from));
         self.blocking("read", path, read).await
     }
 
     async fn size(&self, path: &ObjectPath) -> Result<Option<u64>, StoreError> {
-        let measure =
-            |_: &Inner, full: &Path| Ok(absent(fs::metadata(full))?.and_then(|m| m.is_file().then_some(m.len())));
+        let measure = |inner: &Inner, full: &Path| {
+            Ok(inner.absent(fs::metadata(full))?.and_then(|m| m.is_file().then_some(m.len())))
+        };
         self.blocking("measure", path, measure).await
     }
 
@@ -120,7 +121,7 @@ impl Store for Directory {
     }
 
     async fn delete(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        let delete = |_: &Inner, full: &Path| Ok(absent(fs::remove_file(full)).map(|_| ())?);
+        let delete = |inner: &Inner, full: &Path| Ok(inner.absent(fs::remove_file(full)).map(|_| ())?);
         self.blocking("delete", path, delete).await
     }
 
@@ -129,7 +130,9 @@ impl Store for Directory {
         let (prefix, start_after) = (prefix.to_owned(), start_after.map(|p| p.as_str().to_owned()));
         let walk = tokio::task::spawn_blocking(move || {
             let mut walk = Walk { prefix, start_after, found: Vec::new() };
-            walk.folder(&inner.root, "").map_err(|e| failure("list", &inner.root.join(&walk.prefix), e))?;
+            let walked = walk.folder(&inner.root, "");
+            let checked = walked.and_then(|()| inner.check_mounted());
+            checked.map_err(|e| failure("list", &inner.root.join(&walk.prefix), e))?;
             let next = (walk.found.len() == LIST_PAGE).then(|| walk.found.last().map(|l| l.path.clone())).flatten();
             Ok(Page { objects: walk.found, next })
         });
@@ -156,18 +159,27 @@ impl Drop for Temporary {
 }
 
 impl Inner {
+    /// Turns "not found" into `None`, unless it is the whole lake that is not there: a reader would wait for ever.
+    fn absent<T>(&self, result: io::Result<T>) -> io::Result<Option<T>> {
+        let found = absent(result)?;
+        if found.is_none() {
+            self.check_mounted()?;
+        }
+        Ok(found)
+    }
+
+    /// The folder of unfinished files is made when the store is opened, so without it another file system, or none, is
+    /// mounted at the root.
+    fn check_mounted(&self) -> io::Result<()> {
+        fs::metadata(self.root.join(TEMPORARY)).map(|_| ())
+    }
+
     fn write_temporary(&self, content: &[u8]) -> io::Result<Temporary> {
         let name = format!("{:016x}-{}", self.nonce, self.count.fetch_add(1, Ordering::Relaxed));
-        let folder = self.root.join(TEMPORARY);
-        let path = folder.join(name);
-        let mut file = match File::create_new(&path) {
-            // Somebody cleaned the root up while we run.
-            Err(e) if e.kind() == ErrorKind::NotFound && self.root.is_dir() => {
-                make_folder(&folder)?;
-                File::create_new(&path)?
-            }
-            other => other?,
-        };
+        // Not made anew when it is missing: that is a root whose file system is not mounted, and objects written below
+        // the bare mount point would be lost from sight.
+        let path = self.root.join(TEMPORARY).join(name);
+        let mut file = File::create_new(&path)?;
         let temporary = Temporary(path);
         file.write_all(content)?;
         // Some file systems (delayed allocation, quotas, NFS) report a full disk only here.

@@ -9,16 +9,16 @@ mod tests;
 use std::sync::Arc;
 
 pub use error::{AssemblerError, Fault};
-use group::{Group, Phase};
 pub(super) use group::xid;
+use group::{Group, Phase};
 use tables::{Slot, Tables};
 
 use super::{
     ddl::{self, Ddl, Statement, TableName},
-    event::{FLAG_ARTIFICIAL, RawEvent, StreamPosition, code},
+    event::{Connected, FLAG_ARTIFICIAL, RawEvent, StreamPosition, code},
     gtid::{Executed, Gtid},
     gtid_event::{self, GroupHead},
-    query_event,
+    query_event::{self, Query, SqlMode},
     rows::RowsEvent,
     table_map::{Flavor, TableMap},
     cursor::Cursor,
@@ -101,11 +101,15 @@ pub struct Assembler {
     offset: u64,
     group: Option<Group>,
     tables: Tables,
+    fold_names: bool,
 }
 
 impl std::fmt::Debug for Assembler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Assembler").field("position", &self.position).field("group", &self.group).finish_non_exhaustive()
+        f.debug_struct("Assembler")
+            .field("position", &self.position)
+            .field("group", &self.group)
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,12 +117,13 @@ impl Assembler {
     /// An assembler for events behind `position`.
     pub fn new(flavor: Flavor, position: StreamPosition, captured: Captured) -> Self {
         let (file, offset) = (position.file.clone(), position.offset);
-        Self { flavor, captured, position, file, offset, group: None, tables: Tables::default() }
+        Self { flavor, captured, position, file, offset, group: None, tables: Tables::default(), fold_names: false }
     }
 
     /// Another connection stands, maybe to another server.
-    pub fn connected(&mut self, server_uuid: Option<String>) {
-        self.position.server_uuid = server_uuid;
+    pub fn connected(&mut self, server: Connected) {
+        self.position.server_uuid = server.server_uuid;
+        self.fold_names = server.fold_names;
     }
 
     /// The connection was lost: forgets the unfinished group. Returns the position to continue from.
@@ -172,7 +177,7 @@ impl Assembler {
             code::XA_PREPARE => self.xa_prepare(&event),
             code::EXECUTE_LOAD_QUERY => {
                 let query = query_event::parse(event.body, true).map_err(|_| self.fault(&event, Fault::Malformed))?;
-                let statement = ddl::classify(&query.sql, &query.database, query.mode);
+                let statement = self.classify(&query);
                 self.statement_dml(&event, Some(statement))
             }
             code::HEARTBEAT | code::HEARTBEAT_V2 => Ok(self.group.is_none().then_some(Event::Idle)),
@@ -227,7 +232,11 @@ impl Assembler {
             let domain = Some((head.domain, event.server_id, head.sequence));
             self.group = Some(Group { gtid: None, domain, committed_at_us: started_us, phase });
             // MariaDB's GTID event is the BEGIN, except in front of a single statement.
-            return Ok((!head.standalone).then_some(Event::Begin { gtid: None, committed_at_us: started_us, xa: false }));
+            return Ok((!head.standalone).then_some(Event::Begin {
+                gtid: None,
+                committed_at_us: started_us,
+                xa: false,
+            }));
         }
         let GroupHead { gtid, committed_at_us } = match event.event_type {
             code::GTID_TAGGED => gtid_event::parse_tagged(event.body),
@@ -311,9 +320,17 @@ impl Assembler {
         }
     }
 
+    fn classify(&self, query: &Query<'_>) -> Statement {
+        let mode = SqlMode { fold_names: self.fold_names, ..query.mode };
+        match self.fold_names {
+            true => ddl::classify(&query.sql, &query.database.to_lowercase(), mode),
+            false => ddl::classify(&query.sql, &query.database, mode),
+        }
+    }
+
     fn query<'a>(&'a mut self, event: &RawEvent<'_>) -> Result<Option<Event<'a>>, AssemblerError> {
         let query = query_event::parse(event.body, false).map_err(|_| self.fault(event, Fault::Malformed))?;
-        let statement = ddl::classify(&query.sql, &query.database, query.mode);
+        let statement = self.classify(&query);
         let phase = self.group_of(event).phase;
         match (statement, phase) {
             (begin @ (Statement::Begin | Statement::XaBegin), Phase::Fresh) => {
@@ -374,7 +391,8 @@ impl Assembler {
         if phase == Phase::Fresh {
             self.end_group(); // autocommitted without BEGIN: MEMORY tables after a restart
         }
-        let touched = named.map(|tables| tables.into_iter().filter(|t| (self.captured)(&t.database, &t.table)).collect());
+        let touched =
+            named.map(|tables| tables.into_iter().filter(|t| (self.captured)(&t.database, &t.table)).collect());
         match touched {
             None => Ok(Some(Event::StatementDml { tables: Vec::new() })),
             Some(tables) if Vec::is_empty(&tables) => Ok((phase == Phase::Fresh).then_some(Event::Skipped)),

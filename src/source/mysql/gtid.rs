@@ -275,7 +275,11 @@ impl FromStr for GtidSet {
 /// A text from outside as an error may show it: a set can be megabytes long.
 fn shortened(text: &str) -> String {
     const SHOWN: usize = 200;
-    if text.chars().count() <= SHOWN { text.to_owned() } else { text.chars().take(SHOWN).chain("…".chars()).collect() }
+    if text.chars().count() <= SHOWN {
+        text.to_owned()
+    } else {
+        text.chars().take(SHOWN).chain("…".chars()).collect()
+    }
 }
 
 /// The 16 bytes of a UUID, written with or without dashes.

@@ -3,7 +3,7 @@
 use mysql_async::{Conn, Error as DriverFailure, prelude::*};
 
 use super::{
-    event::StreamPosition,
+    event::{Connected, StreamPosition},
     gtid::{BadGtidSet, DomainPosition, Executed, GtidSet},
     sql,
     stream::Remedy,
@@ -192,8 +192,8 @@ async fn by_text(conn: &mut Conn, text: &str) -> Result<StreamPosition, StartErr
     Ok(StreamPosition { executed, file: String::new(), offset: FIRST_OFFSET, server_uuid: None })
 }
 
-/// Checks that the server has everything behind `position` and everything in front of it. Returns its `server_uuid`.
-pub(super) async fn check(conn: &mut Conn, position: &StreamPosition) -> Result<Option<String>, StartError> {
+/// Checks that the server has everything behind `position` and everything in front of it. Returns what it is.
+pub(super) async fn check(conn: &mut Conn, position: &StreamPosition) -> Result<Connected, StartError> {
     let uuid = server_uuid(conn).await?;
     match &position.executed {
         Executed::Set(ours) => {
@@ -228,7 +228,8 @@ pub(super) async fn check(conn: &mut Conn, position: &StreamPosition) -> Result<
             }
         }
     }
-    Ok(uuid)
+    let folding: Option<(String, String)> = conn.query_first(sql::variable("lower_case_table_names")).await?;
+    Ok(Connected { server_uuid: uuid, fold_names: folding.is_some_and(|(_, value)| value == "1") })
 }
 
 async fn server_uuid(conn: &mut Conn) -> Result<Option<String>, StartError> {

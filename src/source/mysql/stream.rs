@@ -8,7 +8,7 @@ use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Error as DriverFailur
 use super::{
     channel::Sender,
     connect::{Address, ConnectError},
-    event::{Batch, FLAG_ARTIFICIAL, FLAG_IGNORABLE, FLAG_IN_USE, HEADER_LEN, Head, StreamPosition, code},
+    event::{Batch, Connected, FLAG_ARTIFICIAL, FLAG_IGNORABLE, FLAG_IN_USE, HEADER_LEN, Head, StreamPosition, code},
     gtid::{BadGtidSet, Executed},
     payload::{self, Expansion, PayloadError},
     sql,
@@ -69,7 +69,9 @@ pub enum StreamError {
     #[error("MySQL sent neither events nor heartbeats for {0:?}")]
     Silent(Duration),
     /// The bytes are not those that were written.
-    #[error("checksum of the event behind {file}:{offset} (type {event_type}) does not match; the network or the source's disk corrupts data")]
+    #[error(
+        "checksum of the event behind {file}:{offset} (type {event_type}) does not match; the network or the source's disk corrupts data"
+    )]
     Checksum {
         /// File.
         file: String,
@@ -97,7 +99,9 @@ pub enum StreamError {
         source: PayloadError,
     },
     /// The source lost events itself (INCIDENT): its log does not contain all changes.
-    #[error("the source logged an incident at {file}:{offset}: changes are missing from its binlog; take new snapshots of all tables")]
+    #[error(
+        "the source logged an incident at {file}:{offset}: changes are missing from its binlog; take new snapshots of all tables"
+    )]
     Incident {
         /// File.
         file: String,
@@ -183,8 +187,8 @@ pub(super) struct Reader {
     place: Place,
     expansion: Option<Expansion>,
     silence: Duration,
-    /// `server_uuid` of the server that answers.
-    pub(super) server_uuid: Option<String>,
+    /// The server that answers.
+    pub(super) server: Connected,
 }
 
 /// What becomes of an event.
@@ -243,11 +247,11 @@ impl Reader {
         position: &StreamPosition,
     ) -> Result<Self, StreamError> {
         let mut conn = address.connect().await?;
-        let server_uuid = start::check(&mut conn, position).await?;
+        let server = start::check(&mut conn, position).await?;
         conn.query_drop(sql::dump_session(identity.heartbeat.as_nanos(), &identity.replica_uuid)).await?;
         let stream = request(conn, identity, position).await?;
         let place = Place { file: position.file.clone(), offset: position.offset };
-        Ok(Self { stream, place, expansion: None, silence: identity.silence(), server_uuid })
+        Ok(Self { stream, place, expansion: None, silence: identity.silence(), server })
     }
 
     /// Delivers events until something goes wrong. `None` when the consumer is gone.

@@ -107,14 +107,21 @@ impl Postgres {
             return Ok(());
         }
         session.begin().await.map_err(doing)?;
-        let mut result = session.query(&sql::lock_creation()).await.map(|_| ());
-        let statements = std::iter::once(sql::create_private()).chain(state::sql::create(&self.dialect));
-        for statement in statements {
-            if result.is_ok() {
-                result = session.execute(&statement).await.map(|_| ());
-            }
+        let result = self.create_in_transaction(session).await.map_err(doing);
+        state::finish(session, result, WHAT).await
+    }
+
+    async fn create_in_transaction(&self, session: &mut PgSession) -> Result<(), Failure> {
+        session.execute(&sql::lock_creation()).await?;
+        let (exists, create) = sql::private_schema();
+        // Asked first: creating takes a right on the database even where it would do nothing.
+        if session.query(&exists).await?.is_empty() {
+            session.execute(&create).await?;
         }
-        state::finish(session, result.map_err(doing), WHAT).await
+        for statement in state::sql::create(&self.dialect) {
+            session.execute(&statement).await?;
+        }
+        Ok(())
     }
 
     /// Makes the temporary tables of a target be as its layout says.

@@ -92,11 +92,7 @@ impl Dialect for PostgresDialect {
     }
 
     fn schema(&self, place: &Place) -> Option<(Statement, Statement)> {
-        let schema = place.schema.as_ref()?;
-        Some((
-            Statement::new("SELECT 1::bigint FROM pg_namespace WHERE nspname = $1").bind(schema.as_str()),
-            Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {}", quote(schema))),
-        ))
+        place.schema.as_deref().map(schema)
     }
 
     fn columns_of(&self, place: &Place) -> Statement {
@@ -137,7 +133,7 @@ impl Dialect for PostgresDialect {
 /// One transaction at a time creates the private state: CREATE … IF NOT EXISTS is not safe against itself.
 pub(crate) fn lock_creation() -> Statement {
     // An arbitrary constant of our own.
-    Statement::new("SELECT 1::bigint FROM (SELECT pg_advisory_xact_lock(7744581021)) AS held")
+    Statement::new("SELECT pg_advisory_xact_lock(7744581021)")
 }
 
 /// Whether the newest table of the private state exists (one row).
@@ -145,9 +141,16 @@ pub(crate) fn state_exists() -> Statement {
     Statement::new("SELECT 1::bigint WHERE to_regclass('_tailwater.target') IS NOT NULL")
 }
 
-/// Creates the schema of the private state.
-pub(crate) fn create_private() -> Statement {
-    Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {}", quote(PRIVATE)))
+/// Asks for the schema of the private state (one row) and creates it.
+pub(crate) fn private_schema() -> (Statement, Statement) {
+    schema(PRIVATE)
+}
+
+fn schema(name: &str) -> (Statement, Statement) {
+    (
+        Statement::new("SELECT 1::bigint FROM pg_namespace WHERE nspname = $1").bind(name),
+        Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {}", quote(name))),
+    )
 }
 
 /// Settings of every connection.

@@ -123,8 +123,9 @@ impl Sqlite {
         session.begin().await.map_err(doing)?;
         let mut result = Ok(());
         for statement in state::sql::create(&SqliteDialect) {
-            if result.is_ok() {
-                result = session.execute(&statement).await.map(|_| ());
+            result = session.execute(&statement).await.map(|_| ());
+            if result.is_err() {
+                break;
             }
         }
         state::finish(session, result.map_err(doing), WHAT).await

@@ -81,7 +81,7 @@ impl Reading {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Connected(uuid) => self.assembler.connected(uuid),
+            Message::Connected(server) => self.assembler.connected(server),
             Message::Restart(answer) => {
                 self.restarts += 1;
                 self.open.clear();

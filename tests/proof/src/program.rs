@@ -21,19 +21,27 @@ pub struct Program {
     binary: PathBuf,
     folder: PathBuf,
     log: Option<PathBuf>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Program {
     /// The program `binary`, run in `folder`; its output goes to this process' own.
     #[must_use]
     pub fn new(binary: impl Into<PathBuf>, folder: impl Into<PathBuf>) -> Self {
-        Self { binary: binary.into(), folder: folder.into(), log: None }
+        Self { binary: binary.into(), folder: folder.into(), log: None, environment: Vec::new() }
     }
 
     /// Appends what it writes to a file instead.
     #[must_use]
     pub fn log_to(mut self, path: impl Into<PathBuf>) -> Self {
         self.log = Some(path.into());
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
         self
     }
 
@@ -44,6 +52,7 @@ impl Program {
     pub fn start<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Result<Running> {
         let mut command = Command::new(&self.binary);
         command.args(arguments).current_dir(&self.folder).stdin(Stdio::null());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(path) = &self.log {
             let log = File::options().create(true).append(true).open(path)?;
             command.stdout(log.try_clone()?).stderr(log);

@@ -8,9 +8,11 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+
+use crate::process;
 
 /// Names the mirror when the machine's apt sources do not.
 pub(crate) const MIRROR_VARIABLE: &str = "TAILWATER_DEBIAN_MIRROR";
@@ -99,17 +101,8 @@ fn apt(state: &Path, arguments: &[&str]) -> Result<()> {
     let mut child = command.spawn().map_err(|error| {
         anyhow!("cannot run apt-get ({error}): this way of getting servers needs Debian or a relative")
     })?;
-    let deadline = Instant::now() + APT_LIMIT;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() > deadline {
-            child.kill()?;
-            child.wait()?;
-            bail!("apt-get {} took longer than {APT_LIMIT:?}", arguments.join(" "));
-        }
-        std::thread::sleep(Duration::from_millis(50));
+    let Some(status) = process::wait(&mut child, APT_LIMIT)? else {
+        bail!("apt-get {} took longer than {APT_LIMIT:?}", arguments.join(" "));
     };
     if !status.success() {
         let said = fs::read_to_string(&log).unwrap_or_default();

@@ -49,8 +49,8 @@ mod prometheus;
 mod proxy;
 mod s3;
 
-pub use mariadb::MariaDb;
 pub use cache::folder as cache_folder;
+pub use mariadb::MariaDb;
 pub use mysql::{Mysql, MysqlOptions, PASSWORD, USER};
 pub use postgres::Postgres;
 pub use prometheus::Prometheus;

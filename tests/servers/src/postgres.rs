@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -31,6 +31,9 @@ pub(crate) const POSTGRES: Distribution = Distribution {
 const NOBODY: u32 = 65534;
 /// Where root unpacks PostgreSQL when the cache folder is one that `nobody` cannot enter.
 const OPEN_CACHE: &str = "/var/cache/tailwater";
+
+/// Bound on the wait for the sessions of a killed server to notice; they take milliseconds.
+const LEFTOVER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Small, and without care for power loss: a killed server loses nothing by `fsync=off`.
 const LEAN: &[&str] = &[
@@ -148,7 +151,14 @@ impl Postgres {
     /// When it does not start; the error ends with the server's log.
     pub fn restart(&mut self) -> Result<()> {
         self.stop()?;
-        self.launch()
+        let deadline = Instant::now() + LEFTOVER_LIMIT;
+        loop {
+            match self.launch() {
+                // Sessions of a killed server live on for a moment and keep its shared memory.
+                Err(error) if error.to_string().contains("is still in use") && Instant::now() < deadline => {}
+                result => return result,
+            }
+        }
     }
 
     fn launch(&mut self) -> Result<()> {

@@ -1,11 +1,11 @@
 //! One server process with its folder: started, waited for, stopped and cleared away.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Seek, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,10 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How often a waiting loop looks.
 const POLL: Duration = Duration::from_millis(10);
+/// The same for client programs, which take some 20 ms.
+const QUICK_POLL: Duration = Duration::from_millis(2);
+/// Bound on one run of a client program; a test may load a lot of data in one.
+const RUN_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// How much of the end of the server's log an error carries, in bytes.
 const LOG_TAIL: usize = 4000;
 
@@ -131,16 +135,7 @@ impl Server {
         let Some(child) = self.child.as_mut() else { return Ok(()) };
         // An error here means that it is gone already.
         let _ = kill_process(Pid::from_child(child), signal);
-        let deadline = Instant::now() + STOP_LIMIT;
-        let orderly = loop {
-            if child.try_wait()?.is_some() {
-                break true;
-            }
-            if Instant::now() > deadline {
-                break false;
-            }
-            std::thread::sleep(POLL);
-        };
+        let orderly = wait(child, STOP_LIMIT)?.is_some();
         self.kill();
         if !orderly {
             bail!("{} did not stop within {STOP_LIMIT:?} and was killed", self.name);
@@ -177,26 +172,49 @@ impl Drop for Server {
 
 /// Runs a command to its end, giving it `input`, and returns what it wrote.
 ///
-/// The error is what the command wrote to its error output.
+/// The error is what the command wrote to its error output. Files stand between, not pipes: neither
+/// side can hold the other up.
 pub(crate) fn run(command: &mut Command, input: &[u8]) -> Result<String> {
+    let (mut given, mut printed, mut said) = (tempfile::tempfile()?, tempfile::tempfile()?, tempfile::tempfile()?);
+    given.write_all(input)?;
+    given.rewind()?;
     let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdin(given)
+        .stdout(printed.try_clone()?)
+        .stderr(said.try_clone()?)
         .spawn()
         .with_context(|| format!("cannot run {}", command.get_program().display()))?;
-    let stdin = child.stdin.take();
-    let output = std::thread::scope(|scope| {
-        // Written beside the reading: either side may fill its pipe. A command that does not read
-        // to the end says why in its own error.
-        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
-        child.wait_with_output()
-    })?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
-        return Err(if said.is_empty() { anyhow!("{}", output.status) } else { anyhow!(said) });
+    let Some(status) = wait(&mut child, RUN_LIMIT)? else {
+        bail!("{} took longer than {RUN_LIMIT:?}", command.get_program().display());
+    };
+    if !status.success() {
+        let said = text(&mut said)?;
+        return Err(if said.trim().is_empty() { anyhow!("{status}") } else { anyhow!(said.trim_end().to_owned()) });
     }
-    String::from_utf8(output.stdout).context("the output is not UTF-8")
+    text(&mut printed)
+}
+
+fn text(file: &mut File) -> Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Waits for a child to end; kills it when the limit has passed, and returns nothing then.
+pub(crate) fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(QUICK_POLL);
+    }
 }
 
 /// A port that nothing listens on, and that the kernel does not hand to outgoing connections: a

@@ -17,6 +17,7 @@ use faults::FaultyService;
 pub use faults::{S3Fault, S3Request};
 
 use crate::background::Background;
+use crate::process::Server;
 
 /// A running S3 server, stopped and removed when dropped. It checks signatures and checksums, and
 /// answers `If-None-Match: *` and `If-Match` on PUT as S3 does.
@@ -26,7 +27,7 @@ pub struct S3 {
     faults: Arc<faults::Faults>,
     // The order matters: the server ends before its folder goes.
     _background: Background,
-    folder: tempfile::TempDir,
+    folder: Server,
 }
 
 impl S3 {
@@ -42,8 +43,8 @@ impl S3 {
     /// # Errors
     /// When no folder or port can be had.
     pub fn start() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("tailwater-s3-").tempdir()?;
-        let files = s3s_fs::FileSystem::new(folder.path())
+        let folder = Server::new("s3")?;
+        let files = s3s_fs::FileSystem::new(folder.folder())
             .map_err(|error| anyhow!("the S3 server cannot use its folder: {error:?}"))?;
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(Self::ACCESS_KEY, Self::SECRET_KEY));
@@ -95,7 +96,7 @@ impl S3 {
     /// The folder with the objects of a bucket, one file each, to look at or to damage.
     #[must_use]
     pub fn bucket_folder(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.folder().join(name)
     }
 
     /// Keys of all objects of a bucket, sorted.

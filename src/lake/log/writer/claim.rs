@@ -10,7 +10,7 @@ use crate::{
         log::{
             LogEntry, LogError, WriterId,
             chain::damaged,
-            head::{Head, find_head, read_entry},
+            head::{find_head, read_entry},
         },
         paths::{self, writer_tag},
     },
@@ -40,13 +40,13 @@ impl LogWriter {
     ) -> Result<Self, LogError> {
         for _ in 0..CLAIMS_MAX {
             let floor_read = Moment::now(&*clock);
-            let head = find_head(&*store, &shard).await?;
-            let insist = may_insist(&head, &options);
-            if let (false, Some(newest)) = (insist, &head.newest) {
+            let newest = find_head(&*store, &shard).await?;
+            let insist = may_insist(newest.as_ref(), &options);
+            if let (false, Some(newest)) = (insist, &newest) {
                 watch(&*store, &*clock, newest, options.watch).await?;
             }
-            let catalog = load_catalog(&*store, &head).await?;
-            let sealed = LogEntry::seal(claim(&*clock, &shard, &options, head.newest.as_ref(), &catalog))?;
+            let catalog = load_catalog(&*store, newest.as_ref()).await?;
+            let sealed = LogEntry::seal(claim(&*clock, &shard, &options, newest.as_ref(), &catalog))?;
             match commit::commit(&*store, &*clock, &sealed).await? {
                 Outcome::Ours => {
                     let mut writer = Self::claimed(store, clock, options, &sealed, catalog, floor_read);
@@ -96,9 +96,9 @@ impl LogWriter {
 }
 
 /// Whether the claim needs no watching and is repeated when somebody else is faster.
-fn may_insist(head: &Head, options: &OpenOptions) -> bool {
+fn may_insist(newest: Option<&LogEntry>, options: &OpenOptions) -> bool {
     let same_name = |e: &LogEntry| WriterId::name_in(&e.entry.writer) == options.writer.name;
-    options.take_over || head.newest.as_ref().is_some_and(same_name)
+    options.take_over || newest.is_some_and(same_name)
 }
 
 /// Makes sure that nothing follows `newest` until it is `patience` old.
@@ -128,8 +128,8 @@ fn busy(shard: &Shard, number: u64, by: Option<&LogEntry>) -> LogError {
 }
 
 /// What is known of each origin at the head.
-async fn load_catalog(store: &dyn Store, head: &Head) -> Result<Catalog, LogError> {
-    let Some(newest) = &head.newest else { return Ok(Catalog::default()) };
+async fn load_catalog(store: &dyn Store, newest: Option<&LogEntry>) -> Result<Catalog, LogError> {
+    let Some(newest) = newest else { return Ok(Catalog::default()) };
     let Entry { shard, number, catalog, catalog_at, .. } = &newest.entry;
     if let Some(catalog) = catalog {
         return Ok(catalog.clone());

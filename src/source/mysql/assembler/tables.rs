@@ -60,7 +60,12 @@ impl Tables {
         Ok(())
     }
 
-    fn learn(&mut self, body: &[u8], flavor: Flavor, captured: &Captured) -> Result<Option<Arc<TableMap>>, TableMapError> {
+    fn learn(
+        &mut self,
+        body: &[u8],
+        flavor: Flavor,
+        captured: &Captured,
+    ) -> Result<Option<Arc<TableMap>>, TableMapError> {
         let (database, table) = TableMap::names(body)?;
         let table = match captured(database, table) {
             true => Some(Arc::new(TableMap::parse(body, flavor)?)),

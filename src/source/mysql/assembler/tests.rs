@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
@@ -310,3 +311,6 @@ proptest! {
         let _ = run(&mut assembler(), &log);
     }
 }
+=======
+
+>>>>>>> main

@@ -289,8 +289,28 @@ fn wait_option(p: &mut Parser<'_>) {
 
 /// Objects without rows that are captured. INDEX only makes rows findable; a SEQUENCE of MariaDB logs its own rows.
 const ROWLESS: [&str; 22] = [
-    "VIEW", "INDEX", "KEY", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "USER", "ROLE", "SERVER", "TABLESPACE", "LOGFILE",
-    "UNDO", "RESOURCE", "PACKAGE", "SEQUENCE", "REFERENCE", "LIBRARY", "INSTANCE", "PREPARE", "CATALOG", "TEMPORARY",
+    "VIEW",
+    "INDEX",
+    "KEY",
+    "TRIGGER",
+    "PROCEDURE",
+    "FUNCTION",
+    "EVENT",
+    "USER",
+    "ROLE",
+    "SERVER",
+    "TABLESPACE",
+    "LOGFILE",
+    "UNDO",
+    "RESOURCE",
+    "PACKAGE",
+    "SEQUENCE",
+    "REFERENCE",
+    "LIBRARY",
+    "INSTANCE",
+    "PREPARE",
+    "CATALOG",
+    "TEMPORARY",
 ];
 
 /// Words between CREATE, ALTER or DROP and the kind of the object: OR REPLACE, DEFINER = x@y, ALGORITHM = z, UNIQUE …

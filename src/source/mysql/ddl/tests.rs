@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
@@ -321,3 +322,6 @@ proptest! {
         let _ = of(&words.concat());
     }
 }
+=======
+
+>>>>>>> main

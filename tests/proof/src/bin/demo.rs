@@ -14,7 +14,7 @@ use tailwater_proof::compare::{Warehouse, check_log, compare};
 use tailwater_proof::lag::LagProbe;
 use tailwater_proof::program::{Program, Running};
 use tailwater_proof::workload::{Load, LoadOptions, Move, Shard, move_parcel, seed, tables};
-use tailwater_servers::{Mysql, MysqlOptions, PASSWORD, USER};
+use tailwater_servers::{Mysql, MysqlOptions, PASSWORD, Postgres, USER};
 use tokio::time::{interval, sleep_until};
 
 /// Bound on the orderly stop and on the last catching up.
@@ -39,12 +39,21 @@ struct Arguments {
     /// Transactions a second of each session, at most.
     #[arg(long, default_value_t = 25.0)]
     rate: f64,
+    /// Where the copy goes.
+    #[arg(long, value_enum, default_value_t = Kind::Sqlite)]
+    warehouse: Kind,
     /// Keep the lake and the warehouse, and say where they are.
     #[arg(long)]
     keep: bool,
     /// The program; without it the one beside this.
     #[arg(long, env = "TAILWATER_BIN")]
     binary: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    Sqlite,
+    Postgres,
 }
 
 fn main() -> ExitCode {
@@ -78,11 +87,17 @@ async fn demo(arguments: &Arguments) -> Result<bool> {
     let binary = binary(arguments)?;
     let mut folder = tempfile::Builder::new().prefix("tailwater-demo-").tempdir()?;
     folder.disable_cleanup(arguments.keep);
-    let database = folder.path().join("warehouse.db");
-    let warehouse = Warehouse::Sqlite(database);
 
     say(started, &format!("starting {} MySQL servers", arguments.shards));
     let (servers, shards) = shards(arguments.shards)?;
+    let postgres = (arguments.warehouse == Kind::Postgres).then(Postgres::start).transpose()?;
+    let (warehouse, address) = match &postgres {
+        Some(postgres) => {
+            let url = postgres.create_database("demo")?;
+            (Warehouse::Postgres(url.clone()), url)
+        }
+        None => (Warehouse::Sqlite(folder.path().join("warehouse.db")), "sqlite:warehouse.db".to_owned()),
+    };
     let seed = seed("TAILWATER_SEED")?;
     say(started, &format!("creating the shop on each and writing to it (TAILWATER_SEED={seed})"));
     let options = LoadOptions {
@@ -95,7 +110,7 @@ async fn demo(arguments: &Arguments) -> Result<bool> {
     let mut load = Load::start(&shards, options).await?;
     let mut parcel = Parcel::insert(&shards).await?;
 
-    let command = run_command(&servers);
+    let command = run_command(&servers, &address);
     say(started, &format!("$ tailwater {}", command.join(" ").replace(PASSWORD, "***")));
     let program = Program::new(binary, folder.path());
     let mut running = program.start(&command)?;
@@ -115,7 +130,10 @@ async fn demo(arguments: &Arguments) -> Result<bool> {
     let report = compare(&shards, &warehouse, &tables(false)).await?;
     eprintln!("{report}");
     for log in check_log(&folder.path().join("lake"))? {
-        eprintln!("log of {}: {} entries without a gap, {} files, {} rows", log.shard, log.entries, log.files, log.rows);
+        eprintln!(
+            "log of {}: {} entries without a gap, {} files, {} rows",
+            log.shard, log.entries, log.files, log.rows
+        );
     }
     print_lags(probe);
     if arguments.keep {
@@ -180,22 +198,24 @@ fn binary(arguments: &Arguments) -> Result<PathBuf> {
 fn shards(count: u64) -> Result<(Vec<Mysql>, Vec<Shard>)> {
     let servers: Vec<Mysql> = std::thread::scope(|scope| {
         let starts: Vec<_> = (0..count).map(|_| scope.spawn(|| Mysql::start(MysqlOptions::default()))).collect();
-        starts.into_iter().map(|start| start.join().map_err(|_| anyhow::anyhow!("a start panicked"))?).collect::<Result<_>>()
+        starts
+            .into_iter()
+            .map(|start| start.join().map_err(|_| anyhow::anyhow!("a start panicked"))?)
+            .collect::<Result<_>>()
     })?;
     let shards = servers.iter().zip(1..).map(|(server, n)| Shard { name: format!("s{n}"), url: server.root_url() });
     let shards = shards.collect();
     Ok((servers, shards))
 }
 
-fn run_command(servers: &[Mysql]) -> Vec<String> {
+fn run_command(servers: &[Mysql], warehouse: &str) -> Vec<String> {
     let mut words = vec!["run".to_owned()];
     for (server, n) in servers.iter().zip(1..) {
         words.push("--source".to_owned());
         words.push(format!("s{n}=mysql://{USER}:{PASSWORD}@{}:{}", server.host(), server.port()));
     }
     words.extend(
-        ["--tables", "shop.*", "--lake", "./lake", "--warehouse", "sqlite:warehouse.db", "--start", "earliest"]
-            .map(str::to_owned),
+        ["--tables", "shop.*", "--lake", "./lake", "--warehouse", warehouse, "--start", "earliest"].map(str::to_owned),
     );
     words
 }

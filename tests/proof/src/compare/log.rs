@@ -41,6 +41,15 @@ pub fn check_log(lake: &Path) -> Result<Vec<LogReport>> {
     shards.iter().map(|folder| shard(&root, folder)).collect()
 }
 
+/// Entries in all logs of the lake, counted by their files; 0 while there is none.
+#[must_use]
+pub fn count_entries(lake: &Path) -> usize {
+    let Ok(root) = pipeline(lake) else { return 0 };
+    let files = files_below(&root.join("log")).unwrap_or_default();
+    let is_entry = |path: &PathBuf| path.file_stem().is_some_and(|stem| stem.len() == NUMBER_DIGITS);
+    files.iter().filter(|path| is_entry(path)).count()
+}
+
 /// The folder that has `log` in it: the lake itself or a folder below.
 fn pipeline(lake: &Path) -> Result<PathBuf> {
     let mut level = vec![lake.to_owned()];
@@ -95,7 +104,7 @@ fn shard(root: &Path, folder: &Path) -> Result<LogReport> {
     if report.entries == 0 {
         bail!("the log of {name} is empty");
     }
-    report.unlisted = data_files(&root.join("data"))?
+    report.unlisted = files_below(&root.join("data"))?
         .into_iter()
         .filter(|path| {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
@@ -163,7 +172,7 @@ fn whole(value: &Value) -> Result<i64> {
     value.as_i64().with_context(|| format!("{value} is no number"))
 }
 
-fn data_files(folder: &Path) -> Result<Vec<PathBuf>> {
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop().filter(|folder| folder.is_dir()) {

@@ -10,12 +10,15 @@ mod source;
 mod target;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-pub use log::{LogReport, check_log};
+pub use log::{LogReport, check_log, count_entries};
 pub use report::{Report, Rows, TableReport};
 pub(crate) use target::Target;
 
@@ -59,6 +62,15 @@ pub async fn compare(shards: &[Shard], warehouse: &Warehouse, tables: &[Table]) 
     Ok(report)
 }
 
+/// The greatest `_tw_seq` of a target: grows with every merge of new rows. `None` while there is no
+/// such target or no row in it.
+///
+/// # Errors
+/// When the warehouse cannot be read.
+pub async fn newest_seq(warehouse: &Warehouse, table: &Table) -> Result<Option<i64>> {
+    Target::open(warehouse).await?.newest_seq(table).await
+}
+
 /// Separates the parts of a key; no text of the shop has it.
 const KEY_SEPARATOR: char = '\u{1f}';
 
@@ -93,7 +105,9 @@ async fn compare_table(shards: &[Shard], target: &mut Target, table: &Table) -> 
         }
         match &layout {
             None => layout = Some(columns),
-            Some(first) if *first != columns => report.note(format!("{} has other columns than the first shard", shard.name)),
+            Some(first) if *first != columns => {
+                report.note(format!("{} has other columns than the first shard", shard.name))
+            }
             Some(_) => {}
         }
     }
@@ -143,9 +157,10 @@ fn check_row(
         .map(|(column, (left, right))| format!("{}: source {left:?}, target {right:?}", column.name))
         .collect();
     if source.origin != row.origin {
-        report.found(|r| &mut r.differing, || {
-            format!("{}: lies on {}, the target says {}", shown(&key), source.origin, row.origin)
-        });
+        report.found(
+            |r| &mut r.differing,
+            || format!("{}: lies on {}, the target says {}", shown(&key), source.origin, row.origin),
+        );
     } else if !differs.is_empty() {
         report.found(|r| &mut r.differing, || format!("{} (_tw_seq {}): {}", shown(&key), row.seq, differs.join("; ")));
     }

@@ -71,7 +71,8 @@ impl Target {
                 }
             }
         }
-        let condition = if columns.iter().any(|(name, _)| name == "_tw_deleted") { " WHERE NOT _tw_deleted" } else { "" };
+        let condition =
+            if columns.iter().any(|(name, _)| name == "_tw_deleted") { " WHERE NOT _tw_deleted" } else { "" };
         let sql = format!("SELECT {} FROM {}.{}{condition}", expressions.join(", "), quoted(&schema), quoted(&name));
         let rows = self.rows(sql, layout).await.with_context(|| format!("reading {schema}.{name}"))?;
         Ok(Some(TargetRows { absent, rows }))
@@ -87,6 +88,19 @@ impl Target {
         Ok(match self {
             Self::Sqlite(conn) => sqlx::query_as(AssertSqlSafe(sql)).fetch_all(conn).await?,
             Self::Postgres(conn) => sqlx::query_as(AssertSqlSafe(sql)).fetch_all(conn).await?,
+        })
+    }
+
+    /// The greatest `_tw_seq` of a target.
+    pub(super) async fn newest_seq(&mut self, table: &Table) -> Result<Option<i64>> {
+        let (schema, name) = place(self, table);
+        if self.columns(&schema, &name).await?.is_empty() {
+            return Ok(None);
+        }
+        let sql = format!("SELECT MAX(_tw_seq) FROM {}.{}", quoted(&schema), quoted(&name));
+        Ok(match self {
+            Self::Sqlite(conn) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(conn).await?,
+            Self::Postgres(conn) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(conn).await?,
         })
     }
 

@@ -92,7 +92,10 @@ pub(super) fn transaction(shared: &Shared, random: &mut StdRng) -> Transaction {
             if shared.altered.load(Ordering::Relaxed) {
                 let _ = write!(set, ", priority = (priority + 1) % 1000, channel = {}", text_or_null_short(random));
             }
-            Transaction::of([format!("UPDATE shop.orders SET {set} WHERE id BETWEEN {order} AND {last}"), event("sweep")])
+            Transaction::of([
+                format!("UPDATE shop.orders SET {set} WHERE id BETWEEN {order} AND {last}"),
+                event("sweep"),
+            ])
         }
         52..58 => Transaction::of([
             format!("DELETE FROM shop.items WHERE order_id = {order}"),
@@ -113,14 +116,23 @@ pub(super) fn transaction(shared: &Shared, random: &mut StdRng) -> Transaction {
             "UPDATE shop.stock SET sku = IF(CAST(sku AS BINARY) = CAST(UPPER(sku) AS BINARY), LOWER(sku), UPPER(sku)) WHERE depot = 'D{}' LIMIT 3",
             random.random_range(0..DEPOTS)
         )]),
-        83..85 => Transaction::of([format!("DELETE FROM shop.stock WHERE depot = 'D{}' LIMIT 2", random.random_range(0..DEPOTS))]),
+        83..85 => Transaction::of([format!(
+            "DELETE FROM shop.stock WHERE depot = 'D{}' LIMIT 2",
+            random.random_range(0..DEPOTS)
+        )]),
         85..91 => parcel(shared, random),
         91..94 => born_and_gone(shared, random),
         94..96 => undone(random, order),
-        96..98 => Transaction::of([format!("UPDATE shop.customers SET balance = balance + 1.0001 ORDER BY id DESC LIMIT {}", random.random_range(1..400))]),
+        96..98 => Transaction::of([format!(
+            "UPDATE shop.customers SET balance = balance + 1.0001 ORDER BY id DESC LIMIT {}",
+            random.random_range(1..400)
+        )]),
         98 => {
             let rows = random.random_range(100..=ROWS_MAX);
-            Transaction::of([format!("UPDATE shop.orders SET delta = IFNULL(delta, 0) % 30000 + 1, tax = {}.0625 WHERE id >= {order} LIMIT {rows}", random.random_range(0..9999))])
+            Transaction::of([format!(
+                "UPDATE shop.orders SET delta = IFNULL(delta, 0) % 30000 + 1, tax = {}.0625 WHERE id >= {order} LIMIT {rows}",
+                random.random_range(0..9999)
+            )])
         }
         _ => {
             let rows = random.random_range(50..300);
@@ -201,13 +213,25 @@ fn order_row(random: &mut StdRng, id: u64) -> String {
     };
     let optional = |random: &mut StdRng, value: String| if random.random_bool(0.2) { "NULL".to_owned() } else { value };
     let tax = format!("{}.{:04}", random.random_range(-9999..=9999), random.random_range(0..10_000));
-    let factor = format!("{}{:027}.{:010}", ["", "-"][random.random_range(0..2)], random.random::<u64>(), random.random_range(0..10_000_000_000_u64));
+    let factor = format!(
+        "{}{:027}.{:010}",
+        ["", "-"][random.random_range(0..2)],
+        random.random::<u64>(),
+        random.random_range(0..10_000_000_000_u64)
+    );
     let weight = format!("{:e}", (random.random::<f64>() - 0.5) * 10f64.powi(random.random_range(-30..30)));
     let ratio = format!("{:e}", random.random::<f32>());
     let code = ["'A 1'", "'é'", "''", "'Straße'", "NULL"][random.random_range(0..5)];
     let (photo, token) = (bytes(random, 0, 60), bytes(random, 1, 8));
     let (photo, token) = (optional(random, photo), optional(random, token));
-    let time = format!("'{}{}:{:02}:{:02}.{:03}'", ["", "-"][random.random_range(0..2)], random.random_range(0..838), random.random_range(0..60), random.random_range(0..60), random.random_range(0..1000));
+    let time = format!(
+        "'{}{}:{:02}:{:02}.{:03}'",
+        ["", "-"][random.random_range(0..2)],
+        random.random_range(0..838),
+        random.random_range(0..60),
+        random.random_range(0..60),
+        random.random_range(0..1000)
+    );
     format!(
         "({id}, {customer}, {}, {}, {}.{:02}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {code}, {}, {}, {photo}, {token}, \
          '{}-{:02}-{:02}', {}, {}, '{}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}')",
@@ -250,7 +274,8 @@ fn random_number(id: u64) -> String {
 /// The order and its items get another key, or come back to the first.
 fn key_of_order(shared: &Shared, random: &mut StdRng, order: u64) -> Transaction {
     let away = random.random_bool(0.7);
-    let (from, to) = if away { (order, order + MOVED_ORDERS) } else { (shared.some_order(random) + MOVED_ORDERS, order) };
+    let (from, to) =
+        if away { (order, order + MOVED_ORDERS) } else { (shared.some_order(random) + MOVED_ORDERS, order) };
     Transaction::of([
         format!("UPDATE shop.orders SET id = {to} WHERE id = {from}"),
         format!("UPDATE shop.items SET order_id = {to} WHERE order_id = {from}"),
@@ -280,7 +305,10 @@ fn parcel(shared: &Shared, random: &mut StdRng) -> Transaction {
     let id = shared.some_parcel(random);
     match random.random_range(0..10) {
         0..4 => Transaction::of([parcels(shared, random, 2)]),
-        4..8 => Transaction::of([format!("UPDATE shop.parcels SET grams = {}, updated_at = NOW(6) WHERE id = {id}", random.random::<u32>())]),
+        4..8 => Transaction::of([format!(
+            "UPDATE shop.parcels SET grams = {}, updated_at = NOW(6) WHERE id = {id}",
+            random.random::<u32>()
+        )]),
         8 => Transaction::of([format!("UPDATE shop.parcels SET id = {} WHERE id = {id}", shared.next_parcel())]),
         _ => Transaction::of([format!("DELETE FROM shop.parcels WHERE id = {id}")]),
     }
@@ -289,7 +317,14 @@ fn parcel(shared: &Shared, random: &mut StdRng) -> Transaction {
 fn parcels(shared: &Shared, random: &mut StdRng, rows: u64) -> String {
     let mut sql = "INSERT INTO shop.parcels VALUES ".to_owned();
     for row in 0..rows {
-        let _ = write!(sql, "{}({}, {}, {}, NOW(6))", separator(row), shared.next_parcel(), text(random), random.random::<u32>());
+        let _ = write!(
+            sql,
+            "{}({}, {}, {}, NOW(6))",
+            separator(row),
+            shared.next_parcel(),
+            text(random),
+            random.random::<u32>()
+        );
     }
     sql
 }
@@ -323,7 +358,20 @@ fn separator(row: u64) -> &'static str {
 }
 
 const WORDS: [&str; 14] = [
-    "plain", "Grüße", "日本語", "🦀", "a,b", "tab\there", "line\nend", "it's", "back\\slash", "\"quoted\"", "", " lead", "%_", "ﬀ",
+    "plain",
+    "Grüße",
+    "日本語",
+    "🦀",
+    "a,b",
+    "tab\there",
+    "line\nend",
+    "it's",
+    "back\\slash",
+    "\"quoted\"",
+    "",
+    " lead",
+    "%_",
+    "ﬀ",
 ];
 
 /// A string literal.

@@ -1,0 +1,28 @@
+//! Every warehouse is held to one list of tests.
+
+pub(crate) mod applier;
+mod contract;
+mod faults;
+mod speed;
+mod tables;
+mod types;
+pub(crate) mod world;
+
+/// Makes each of the functions a test on every warehouse.
+#[allow(unused_macros)]
+macro_rules! on_every_warehouse {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $name() {
+                super::$name(&crate::warehouse::world::SqliteWorld::new()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $name() {
+                super::$name(&crate::warehouse::world::PostgresWorld::new()).await;
+            })*
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use on_every_warehouse;
