@@ -40,3 +40,17 @@ async fn compressed_events_are_expanded() {
     mariadb.sql("ALTER TABLE d.t COMMENT 'a comment that is long enough to be compressed'").unwrap();
     assert!(reading.take_seen(1).await[0].starts_with("Alter"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn xa_transactions_of_mariadb() {
+    let mariadb = MariaDb::start(&["--binlog-row-metadata=FULL"]).unwrap();
+    mariadb.sql("CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY)").unwrap();
+    let mut reading = Reading::start(&mariadb.url(), StartPoint::Latest).await.unwrap();
+    let xa = |id: i32, end: &str| format!("XA START 'g','b'; INSERT INTO d.t VALUES ({id}); XA END 'g','b'; {end};");
+    mariadb.sql(&xa(1, "XA PREPARE 'g','b'; XA COMMIT 'g','b'")).unwrap();
+    mariadb.sql(&xa(2, "XA PREPARE 'g','b'; XA ROLLBACK 'g','b'")).unwrap();
+    mariadb.sql(&xa(3, "XA COMMIT 'g','b' ONE PHASE")).unwrap();
+    let xid = "X'67',X'62',1";
+    let (prepared, committed, undone) = (format!("prepared {xid}"), format!("committed {xid}"), format!("undone {xid}"));
+    assert_eq!(reading.take_seen(7).await, [&prepared, "t+1", &committed, &prepared, "t+2", &undone, "t+3"]);
+}
