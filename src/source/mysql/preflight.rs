@@ -163,14 +163,24 @@ fn refused(subject: &str, address: &Address, error: &ConnectError) -> Finding {
 }
 
 async fn facts(conn: &mut Conn) -> Result<(HashMap<String, String>, String), DriverFailure> {
-    let variables: Vec<(String, String)> = conn.query(sql::GLOBAL_VARIABLES).await?;
+    // Gateways answer this themselves and may not know the statement below.
+    let family: Option<(String, String)> = conn.query_first(sql::FAMILY).await?;
+    let (version, comment) = family.unwrap_or_default();
+    let gateway = settings::is_gateway(&version, &comment);
+    let mut variables: HashMap<String, String> = match conn.query::<(String, String), _>(sql::GLOBAL_VARIABLES).await {
+        Err(_) if gateway => HashMap::new(),
+        rows => rows?.into_iter().collect(),
+    };
+    variables.insert("version".to_owned(), version);
+    variables.insert("version_comment".to_owned(), comment);
     let account: Option<String> = conn.query_first(sql::CURRENT_USER).await?;
     let account = account.unwrap_or_default();
     let (user, host) = account.rsplit_once('@').unwrap_or((&account, "%"));
-    Ok((variables.into_iter().collect(), format!("'{user}'@'{host}'")))
+    Ok((variables, format!("'{user}'@'{host}'")))
 }
 
 async fn server(conn: &mut Conn, variables: &HashMap<String, String>) -> Server {
+    // A variable that the server does not have reads as empty.
     let text = |name: &str| variables.get(name).cloned().unwrap_or_default();
     let version = text("version");
     let flavor = if version.contains("MariaDB") { Flavor::MariaDb } else { Flavor::MySql };

@@ -81,6 +81,7 @@ pub(super) const CASCADING_TABLES: &str = "SELECT DISTINCT CONSTRAINT_SCHEMA, TA
      WHERE DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') \
      ORDER BY CONSTRAINT_SCHEMA, TABLE_NAME";
 
+pub(super) const FAMILY: &str = "SELECT @@version, @@version_comment";
 pub(super) const GLOBAL_VARIABLES: &str = "SHOW GLOBAL VARIABLES";
 pub(super) const CURRENT_USER: &str = "SELECT CURRENT_USER()";
 

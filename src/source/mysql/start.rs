@@ -64,6 +64,14 @@ pub enum StartError {
         /// UUID of the server that answered.
         found: String,
     },
+    /// The protocol has 32 bits for an offset.
+    #[error("reading without GTIDs cannot continue at {file}:{offset}, behind 4 GiB: take new snapshots, and set gtid_mode=ON")]
+    BeyondReach {
+        /// File.
+        file: String,
+        /// Offset.
+        offset: u64,
+    },
     /// The server has no binlog.
     #[error("binary logging is off on the source; set log_bin and restart it")]
     NoBinlog,
@@ -218,6 +226,9 @@ pub(super) async fn check(conn: &mut Conn, position: &StreamPosition) -> Result<
             {
                 let (file, expected, found) = (position.file.clone(), expected.clone(), found.clone());
                 return Err(StartError::OtherServer { file, expected, found });
+            }
+            if u32::try_from(position.offset).is_err() {
+                return Err(StartError::BeyondReach { file: position.file.clone(), offset: position.offset });
             }
             let files = files(conn).await?;
             let Some((_, size)) = files.iter().find(|(file, _)| *file == position.file) else {

@@ -11,8 +11,7 @@ use crate::source::mysql::sql;
 pub(super) fn family(check: &mut Check<'_>) -> bool {
     let server = &check.server;
     let name = format!("{} {}", server.version, server.comment);
-    let folded = name.to_ascii_lowercase();
-    if folded.contains("vitess") || folded.contains("planetscale") {
+    if is_gateway(&server.version, &server.comment) {
         check.problem(
             "this is Vitess or PlanetScale, whose gateway has no binlog",
             "connect to each shard's mysqld directly; PlanetScale does not offer that and cannot be a source",
@@ -30,6 +29,12 @@ pub(super) fn family(check: &mut Check<'_>) -> bool {
         check.ok(format!("{name} answers"));
     }
     true
+}
+
+/// Whether the version texts are those of Vitess or PlanetScale.
+pub(super) fn is_gateway(version: &str, comment: &str) -> bool {
+    let text = format!("{version} {comment}").to_ascii_lowercase();
+    text.contains("vitess") || text.contains("planetscale")
 }
 
 /// Checks that the binlog has every change of every row, described.
