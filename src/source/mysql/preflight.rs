@@ -164,13 +164,16 @@ fn refused(subject: &str, address: &Address, error: &ConnectError) -> Finding {
 
 async fn facts(conn: &mut Conn) -> Result<(HashMap<String, String>, String), DriverFailure> {
     // Gateways answer this themselves and may not know the statement below.
-    let family: Option<(String, String)> = conn.query_first(sql::FAMILY).await?;
+    let family: Option<(String, Option<String>)> = conn.query_first(sql::FAMILY).await?;
     let (version, comment) = family.unwrap_or_default();
+    let comment = comment.unwrap_or_default();
     let gateway = settings::is_gateway(&version, &comment);
-    let mut variables: HashMap<String, String> = match conn.query::<(String, String), _>(sql::GLOBAL_VARIABLES).await {
-        Err(_) if gateway => HashMap::new(),
-        rows => rows?.into_iter().collect(),
+    let rows: Vec<(String, Option<String>)> = match conn.query(sql::GLOBAL_VARIABLES).await {
+        Err(_) if gateway => Vec::new(),
+        rows => rows?,
     };
+    let known = rows.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let mut variables: HashMap<String, String> = known.collect();
     variables.insert("version".to_owned(), version);
     variables.insert("version_comment".to_owned(), comment);
     let account: Option<String> = conn.query_first(sql::CURRENT_USER).await?;

@@ -124,8 +124,8 @@ async fn counting(conn: &mut Conn) -> Result<Counting, StartError> {
     if flavor(conn).await? == Flavor::MariaDb {
         return Ok(Counting::Domains);
     }
-    let mode: Option<(String, String)> = conn.query_first(sql::variable("gtid_mode")).await?;
-    Ok(if mode.is_some_and(|(_, mode)| mode == "ON") { Counting::Gtids } else { Counting::Files })
+    let mode = variable(conn, "gtid_mode").await?;
+    Ok(if mode.is_some_and(|mode| mode == "ON") { Counting::Gtids } else { Counting::Files })
 }
 
 /// What the server has committed now. The target of a run that ends when it has caught up.
@@ -239,13 +239,18 @@ pub(super) async fn check(conn: &mut Conn, position: &StreamPosition) -> Result<
             }
         }
     }
-    let folding: Option<(String, String)> = conn.query_first(sql::variable("lower_case_table_names")).await?;
-    Ok(Connected { server_uuid: uuid, fold_names: folding.is_some_and(|(_, value)| value == "1") })
+    let folding = variable(conn, "lower_case_table_names").await?;
+    Ok(Connected { server_uuid: uuid, fold_names: folding.is_some_and(|value| value == "1") })
 }
 
 async fn server_uuid(conn: &mut Conn) -> Result<Option<String>, StartError> {
-    let row: Option<(String, String)> = conn.query_first(sql::variable("server_uuid")).await?;
-    Ok(row.map(|(_, uuid)| uuid).filter(|uuid| !uuid.is_empty()))
+    Ok(variable(conn, "server_uuid").await?.filter(|uuid| !uuid.is_empty()))
+}
+
+/// A global variable; `None` where the server does not have it.
+async fn variable(conn: &mut Conn, name: &str) -> Result<Option<String>, StartError> {
+    let row: Option<(String, Option<String>)> = conn.query_first(sql::variable(name)).await?;
+    Ok(row.and_then(|(_, value)| value))
 }
 
 async fn gtids(conn: &mut Conn, query: &'static str) -> Result<GtidSet, StartError> {

@@ -97,7 +97,8 @@ const RETENTION_MIN: Duration = Duration::from_secs(24 * 3600);
 /// Checks how long the server keeps its binlogs.
 pub(super) async fn retention(check: &mut Check<'_>) {
     // Fails everywhere but on RDS and Aurora, where binlog_expire_logs_seconds does not count.
-    let rds: Result<Option<Option<u64>>, _> = check.conn.query_first(sql::RDS_RETENTION).await;
+    let rds: Result<Option<Option<String>>, _> = check.conn.query_first(sql::RDS_RETENTION).await;
+    let rds = rds.map(|row| row.map(|hours| hours.and_then(|hours| hours.trim().parse::<u64>().ok())));
     let days = "CALL mysql.rds_set_configuration('binlog retention hours', 72)";
     match rds {
         Ok(Some(None)) => check.problem("binlogs are deleted as soon as possible (retention hours not set)", days),
