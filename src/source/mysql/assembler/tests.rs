@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
@@ -311,6 +310,3 @@ proptest! {
         let _ = run(&mut assembler(), &log);
     }
 }
-=======
-
->>>>>>> main

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
@@ -322,6 +321,3 @@ proptest! {
         let _ = of(&words.concat());
     }
 }
-=======
-
->>>>>>> main
