@@ -323,6 +323,11 @@ impl Metrics {
         self.retries.get_or_create(&ByError { stage, kind }).inc();
     }
 
+    /// Tables that stopped arriving, of all shards.
+    pub fn parked_tables(&self) -> u64 {
+        self.known_shards().values().map(|s| u64::try_from(s.parked.get()).unwrap_or_default()).sum()
+    }
+
     /// Sets the memory of batches and its bound, in bytes.
     pub fn batch_memory(&self, used: u64, max: u64) {
         self.batch_memory.set(i64::try_from(used).unwrap_or(i64::MAX));

@@ -24,7 +24,8 @@ pub(super) struct ApplyArgs {
 /// Runs the verb.
 pub(super) async fn execute(args: ApplyArgs, shell: &Shell) -> Result<Exit, Failure> {
     let mut job = Job::prepare(shell, &args.config, Role::Apply)?;
+    job.shards.clear();
     job.choose_groups(&args.groups)?;
     job.once = args.once;
-    super::start("apply", job).await
+    super::start(job).await
 }

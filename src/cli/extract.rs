@@ -27,8 +27,9 @@ pub(super) struct ExtractArgs {
 /// Runs the verb.
 pub(super) async fn execute(args: ExtractArgs, shell: &Shell) -> Result<Exit, Failure> {
     let mut job = Job::prepare(shell, &args.config, Role::Extract)?;
+    job.groups.clear();
     job.choose_shards(&args.shards)?;
     job.once = args.once;
     job.take_over = args.take_over;
-    super::start("extract", job).await
+    super::start(job).await
 }

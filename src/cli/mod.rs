@@ -9,6 +9,7 @@ mod extract;
 mod failure;
 mod job;
 mod logging;
+mod outcome;
 mod panic;
 mod progress;
 mod run;
@@ -35,6 +36,7 @@ use crate::{
     config::{Config, mask_urls},
     exit::Exit,
     model::{Finding, Status},
+    pipeline::run::{self as process, Plan},
 };
 
 /// Copy MySQL into a warehouse continuously: binlogs to Parquet in a lake, merged exactly once.
@@ -90,17 +92,27 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 /// Runs a job to its end and shows its progress meanwhile.
-async fn start(verb: &str, job: Job) -> Result<Exit, Failure> {
+async fn start(job: Job) -> Result<Exit, Failure> {
     let (metrics, mode) = (Arc::clone(&job.metrics), job.progress);
-    progress::beside(metrics, mode, carry_out(verb, job)).await
+    progress::beside(metrics, mode, carry_out(job)).await
 }
 
-// The seams to the pipeline. Until both halves are part of the build, each says so instead of pretending.
-
 /// Runs a job to its end.
-fn carry_out(verb: &str, job: Job) -> impl Future<Output = Result<Exit, Failure>> + use<> {
-    drop(job);
-    ready(Err(absent(verb)))
+async fn carry_out(job: Job) -> Result<Exit, Failure> {
+    let once = job.once;
+    let metrics = Arc::clone(&job.metrics);
+    let plan = Plan {
+        config: job.config,
+        hostname: job.hostname,
+        shards: job.shards,
+        groups: job.groups,
+        once,
+        take_over: job.take_over,
+        stop: job.stop,
+        metrics: Arc::clone(&metrics),
+    };
+    process::run(plan).await.map_err(outcome::explain)?;
+    Ok(if once && metrics.parked_tables() > 0 { Exit::Parked } else { Exit::Ok })
 }
 
 /// Connects to everything that is configured and reports what was found.

@@ -27,5 +27,5 @@ pub(super) async fn execute(args: RunArgs, shell: &Shell) -> Result<Exit, Failur
     let mut job = Job::prepare(shell, &args.config, Role::Both)?;
     job.once = args.once;
     job.take_over = args.take_over;
-    super::start("run", job).await
+    super::start(job).await
 }

@@ -21,6 +21,11 @@ impl Backoff {
         Self { failures: 0 }
     }
 
+    /// Failures in a row.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Something succeeded.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;

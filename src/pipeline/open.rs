@@ -61,9 +61,10 @@ pub fn codec(config: &Config) -> Codec {
 pub fn warehouse(config: &config::Warehouse) -> Result<Arc<dyn Warehouse>, WarehouseError> {
     Ok(match &config.url {
         WarehouseUrl::Sqlite(path) => Arc::new(Sqlite::new(path, Durability::Full)),
-        WarehouseUrl::Postgres(url) => {
-            let password = config.password.as_ref().map(config::Secret::reveal);
-            Arc::new(Postgres::new(url.reveal(), password, &config.schema)?)
+        WarehouseUrl::Postgres(_) => {
+            let url = config.postgres_url();
+            let url = url.as_ref().map(config::Secret::reveal).unwrap_or_default();
+            Arc::new(Postgres::new(url, &config.schema)?)
         }
     })
 }
@@ -72,6 +73,7 @@ pub fn warehouse(config: &config::Warehouse) -> Result<Arc<dyn Warehouse>, Wareh
 pub fn address(source: &Source) -> Address {
     let tls = match source.tls_mode() {
         config::TlsMode::Disabled => TlsMode::Disabled,
+        config::TlsMode::Preferred => TlsMode::Preferred,
         config::TlsMode::Required => TlsMode::Required,
         config::TlsMode::VerifyCa => TlsMode::VerifyCa,
         config::TlsMode::VerifyIdentity => TlsMode::VerifyIdentity,

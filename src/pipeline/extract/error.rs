@@ -111,6 +111,11 @@ impl ExtractError {
         }
     }
 
+    /// Whether only a few new sessions are worthwhile.
+    pub fn is_suspect(&self) -> bool {
+        matches!(self, Self::Start(e) if e.remedy() == Remedy::RetrySome)
+    }
+
     /// Where it went wrong.
     pub fn stage(&self) -> Stage {
         match self {

@@ -89,6 +89,10 @@ pub struct Extract {
     pub metrics: Arc<Metrics>,
 }
 
+/// Attempts in a row at errors that time seldom mends, such as a source that lacks what was read: a replica that is being
+/// promoted may need some seconds to catch up.
+const SUSPECT_ATTEMPTS: u32 = 6;
+
 /// Extracts the shard until it is told to stop, or with `once` has caught up.
 ///
 /// # Errors
@@ -103,7 +107,7 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
             Ok(()) => return Ok(()),
             Err(e) => e,
         };
-        if !failed.is_transient() {
+        if !failed.is_transient() || (failed.is_suspect() && backoff.failures() >= SUSPECT_ATTEMPTS) {
             extract.metrics.error(failed.stage(), ErrorKind::Fatal);
             return Err(failed);
         }

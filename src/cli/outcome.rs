@@ -1,0 +1,138 @@
+//! Why a run failed, as an exit code and a hint.
+
+use super::Failure;
+use crate::{
+    exit::Exit,
+    lake::{LogError, SchemaError, StoreError, StoreErrorKind},
+    pipeline::{apply::ApplyError, extract::ExtractError, run::RunError},
+    source::mysql::{
+        catalog::CatalogError,
+        connect::ConnectError,
+        start::StartError,
+        stream::StreamError,
+    },
+    warehouse::WarehouseError,
+};
+
+/// Access denied: wrong password, host not allowed, account locked (MySQL error reference).
+const DENIED: [u16; 5] = [1044, 1045, 1130, 1227, 3118];
+
+/// The failure that a run's error is.
+pub(super) fn explain(error: RunError) -> Failure {
+    let (exit, hint) = match &error {
+        RunError::Store(e) => (of_store(e), None),
+        RunError::Warehouse(e) => of_warehouse(e),
+        RunError::Extract { source, .. } => of_extract(source),
+        RunError::Apply { source, .. } => of_apply(source),
+        RunError::Panicked(_) => (Exit::Internal, Some("please report this with the log around it")),
+    };
+    let failure = Failure::new(exit, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+type Verdict = (Exit, Option<&'static str>);
+
+fn of_extract(error: &ExtractError) -> Verdict {
+    match error {
+        ExtractError::Connect(e) | ExtractError::Catalog(CatalogError::Connect(e)) => of_connect(e),
+        ExtractError::Start(e) => of_start(e),
+        ExtractError::Stream(e) => of_stream(e),
+        ExtractError::Log(e) => of_log(e),
+        ExtractError::Store(e) | ExtractError::Schema(SchemaError::Store(e)) => (of_store(e), None),
+        ExtractError::Assembler(_) | ExtractError::Schema(_) | ExtractError::Parquet(_) => (Exit::Data, None),
+        ExtractError::RolledBackRows { .. } | ExtractError::StatementDml { .. } => (Exit::Data, None),
+        ExtractError::Interrupted | ExtractError::StreamEnded | ExtractError::Catalog(_) => (Exit::Unavailable, None),
+        ExtractError::CommitterGone | ExtractError::Seal(_) | ExtractError::Panicked { .. } => {
+            (Exit::Internal, Some("please report this with the log around it"))
+        }
+    }
+}
+
+fn of_connect(error: &ConnectError) -> Verdict {
+    match error {
+        ConnectError::Unreachable { .. } => (Exit::Unavailable, Some("check host, port and firewall")),
+        ConnectError::Refused { code, .. } if DENIED.contains(code) => {
+            (Exit::Permission, Some("check user and password of the source; `tailwater check` lists the grants it needs"))
+        }
+        ConnectError::Refused { .. } => (Exit::Unavailable, None),
+        ConnectError::NoTls { .. } | ConnectError::WrongName { .. } => (Exit::Config, None),
+    }
+}
+
+fn of_start(error: &StartError) -> Verdict {
+    match error {
+        StartError::Purged { .. } | StartError::Ahead { .. } | StartError::OtherServer { .. } => (Exit::Gone, None),
+        StartError::Query(_) => (Exit::Unavailable, Some("`tailwater check` lists the grants it needs")),
+        StartError::Position(_) | StartError::NoBinlog | StartError::Mismatch { .. } => (Exit::Config, None),
+    }
+}
+
+fn of_stream(error: &StreamError) -> Verdict {
+    match error {
+        StreamError::Connect(e) => of_connect(e),
+        StreamError::Start(e) => of_start(e),
+        StreamError::Server { code: 1227, .. } => {
+            (Exit::Permission, Some("GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO the source's user"))
+        }
+        StreamError::Server { code: 1236, message } if message.contains("purged") || message.contains("first log") => {
+            (Exit::Gone, Some("what was not read is gone from the source; raise its binlog retention"))
+        }
+        StreamError::Server { .. } | StreamError::Lost(_) | StreamError::Closed | StreamError::Silent(_) => {
+            (Exit::Unavailable, None)
+        }
+        StreamError::Checksum { .. }
+        | StreamError::Malformed { .. }
+        | StreamError::Payload { .. }
+        | StreamError::Incident { .. }
+        | StreamError::UnknownEvent { .. } => (Exit::Data, None),
+        StreamError::Position(_) => (Exit::Config, None),
+    }
+}
+
+fn of_apply(error: &ApplyError) -> Verdict {
+    match error {
+        ApplyError::Warehouse(e) => of_warehouse(e),
+        ApplyError::Log(e) => of_log(e),
+        ApplyError::Store(e) | ApplyError::Schema(SchemaError::Store(e)) => (of_store(e), None),
+        ApplyError::Schema(_) | ApplyError::Unsupported(_) => (Exit::Data, None),
+        ApplyError::Undecided { .. } => (Exit::Fenced, None),
+    }
+}
+
+fn of_log(error: &LogError) -> Verdict {
+    match error {
+        LogError::Fenced { .. } | LogError::Busy { .. } => (Exit::Fenced, None),
+        LogError::Store(e) => (of_store(e), None),
+        LogError::Undecided { .. } => (Exit::Unavailable, None),
+        LogError::Collected { .. }
+        | LogError::Damaged { .. }
+        | LogError::Unsupported { .. }
+        | LogError::OtherLog { .. } => (Exit::Data, None),
+        LogError::Invalid { .. } => (Exit::Internal, Some("please report this with the log around it")),
+    }
+}
+
+fn of_store(error: &StoreError) -> Exit {
+    match error.kind {
+        StoreErrorKind::Transient | StoreErrorKind::Other => Exit::Unavailable,
+        StoreErrorKind::Denied => Exit::Permission,
+        StoreErrorKind::Missing | StoreErrorKind::Full => Exit::Io,
+        StoreErrorKind::Refused => Exit::Config,
+    }
+}
+
+fn of_warehouse(error: &WarehouseError) -> Verdict {
+    match error {
+        WarehouseError::Transient { .. } => (Exit::Unavailable, None),
+        WarehouseError::Table { .. } => (Exit::Parked, None),
+        WarehouseError::Config { .. } => (Exit::Config, None),
+        WarehouseError::Busy { .. } => {
+            (Exit::Fenced, Some("stop the other process, or pass --take-over to fence it"))
+        }
+        WarehouseError::Fenced { .. } | WarehouseError::Moved { .. } => (Exit::Fenced, None),
+        WarehouseError::Fatal { .. } => (Exit::Internal, Some("please report this with the log around it")),
+    }
+}
