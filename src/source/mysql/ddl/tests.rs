@@ -135,7 +135,7 @@ fn create_drop_truncate_rename() {
 fn alterations_of_metadata_only() {
     for part in [
         "ENGINE=InnoDB", "ENGINE InnoDB", "ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=8", "COMMENT='drop column a'", "FORCE",
-        "ORDER BY a, b", "DEFAULT CHARACTER SET utf8mb4", "CHARSET=latin1", "CHARACTER SET = utf8mb4 COLLATE utf8mb4_bin",
+        "ORDER BY a, b DESC, FORCE", "REBUILD PARTITION p, q", "REORGANIZE PARTITION p, q INTO (PARTITION r VALUES LESS THAN (9))", "DEFAULT CHARACTER SET utf8mb4", "CHARSET=latin1", "CHARACTER SET = utf8mb4 COLLATE utf8mb4_bin",
         "DEFAULT CHARSET utf8mb4", "ADD INDEX (a)", "ADD KEY k (a, b(10))", "ADD UNIQUE KEY u (a)", "ADD UNIQUE (a)",
         "ADD FULLTEXT INDEX f (a) WITH PARSER ngram", "ADD SPATIAL INDEX (g)", "ADD CONSTRAINT c FOREIGN KEY (a) REFERENCES u (b)",
         "ADD FOREIGN KEY (a) REFERENCES u (b) ON DELETE CASCADE", "ADD CONSTRAINT c CHECK (a > 0)", "ADD CHECK (a > 0)",
@@ -161,7 +161,7 @@ fn alterations_that_change_rows_without_events() {
         "MODIFY a BIGINT", "MODIFY COLUMN a VARCHAR(9) CHARACTER SET latin1 FIRST", "CHANGE a a BIGINT",
         "CONVERT TO CHARACTER SET utf8mb4", "CONVERT TO CHARSET utf8mb4 COLLATE utf8mb4_bin", "DROP PARTITION p",
         "TRUNCATE PARTITION p, q", "TRUNCATE PARTITION ALL", "DISCARD TABLESPACE", "IMPORT TABLESPACE", "IMPORT PARTITION p TABLESPACE",
-        "ADD SYSTEM VERSIONING", "DROP SYSTEM VERSIONING", "SOMETHING NEW", "ENGINE=InnoDB, SOMETHING NEW",
+        "ADD SYSTEM VERSIONING", "DROP SYSTEM VERSIONING", "SOMETHING NEW", "ENGINE=InnoDB, SOMETHING NEW", "ORDER BY a, SOMETHING NEW AGAIN",
     ] {
         let sql = format!("ALTER TABLE t {part}");
         assert!(alter(&sql).rewrites_rows, "{sql}");
