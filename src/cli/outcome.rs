@@ -60,7 +60,10 @@ fn of_connect(error: &ConnectError) -> Verdict {
 
 fn of_start(error: &StartError) -> Verdict {
     match error {
-        StartError::Purged { .. } | StartError::Ahead { .. } | StartError::OtherServer { .. } => (Exit::Gone, None),
+        StartError::Purged { .. }
+        | StartError::Ahead { .. }
+        | StartError::OtherServer { .. }
+        | StartError::BeyondReach { .. } => (Exit::Gone, None),
         StartError::Query(_) => (Exit::Unavailable, Some("`tailwater check` lists the grants it needs")),
         StartError::Position(_) | StartError::NoBinlog | StartError::Mismatch { .. } => (Exit::Config, None),
     }

@@ -1,11 +1,16 @@
 //! What the server's catalog adds to a table map: display widths, and unique keys of tables without a primary key.
 
+mod listing;
+
 use mysql_async::{Conn, prelude::Queryable};
 
 use super::{
     connect::{Address, ConnectError},
     sql,
 };
+
+pub use listing::{ListedColumn, ListedTable, columns, tables};
+pub(super) use listing::{cascading, keyed};
 
 /// What the catalog says of a table now. The table map of a row stays the truth; these are only added where the column's
 /// name and type still fit.
