@@ -149,7 +149,7 @@ fn orders() -> Workload {
 
 fn order_image(random: &mut Random, id: u64, out: &mut Vec<u8>) {
     // `note` is NULL in a quarter of the rows.
-    let note_null = random.next() % 4 == 0;
+    let note_null = random.next().is_multiple_of(4);
     out.extend([0, if note_null { 8 } else { 0 }, 0]);
     out.extend(id.to_le_bytes());
     out.extend((random.next() as u32 >> 1).to_le_bytes());

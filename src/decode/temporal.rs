@@ -55,7 +55,7 @@ fn days(year: u32, month: u32, day: u32) -> Result<i32, NoDate> {
 fn days_in_month(year: u32, month: u32) -> u32 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         _ => 31,
     }
@@ -83,7 +83,6 @@ pub(super) fn date(packed: u32) -> Result<i32, NoDate> {
 #[inline]
 pub(super) fn datetime(packed: u64, fraction_bytes: usize, fraction: u64) -> Result<i64, NoDate> {
     let Some(v) = packed.checked_sub(0x80_0000_0000) else { return Err(NoDate::Corrupt) };
-    let v = v as u64;
     let year_month = (v >> 22) as u32;
     let low = v as u32;
     wall_clock(
