@@ -5,7 +5,9 @@ use crate::{
     exit::Exit,
     lake::{LogError, SchemaError, StoreError, StoreErrorKind},
     pipeline::{apply::ApplyError, extract::ExtractError, run::RunError},
-    source::mysql::{catalog::CatalogError, connect::ConnectError, start::StartError, stream::StreamError},
+    source::mysql::{
+        catalog::CatalogError, connect::ConnectError, preflight::UnfitError, start::StartError, stream::StreamError,
+    },
     warehouse::WarehouseError,
 };
 
@@ -33,6 +35,7 @@ type Verdict = (Exit, Option<&'static str>);
 fn of_extract(error: &ExtractError) -> Verdict {
     match error {
         ExtractError::Connect(e) | ExtractError::Catalog(CatalogError::Connect(e)) => of_connect(e),
+        ExtractError::Unfit(e) => of_unfit(e),
         ExtractError::Start(e) => of_start(e),
         ExtractError::Stream(e) => of_stream(e),
         ExtractError::Log(e) => of_log(e),
@@ -55,6 +58,15 @@ fn of_connect(error: &ConnectError) -> Verdict {
         ),
         ConnectError::Refused { .. } => (Exit::Unavailable, None),
         ConnectError::NoTls { .. } | ConnectError::WrongName { .. } => (Exit::Config, None),
+    }
+}
+
+fn of_unfit(error: &UnfitError) -> Verdict {
+    match error {
+        UnfitError::Connect(e) => of_connect(e),
+        UnfitError::Query(_) => (Exit::Unavailable, None),
+        UnfitError::Unfit { rights_only: true, .. } => (Exit::Permission, None),
+        UnfitError::Unfit { .. } => (Exit::Config, None),
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    ByteSize,
+    ByteSize, Span,
     problem::{Misfit, suggestion},
 };
 
@@ -25,6 +25,9 @@ pub struct Limits {
     /// Bytes of Parquet files that one merge takes in at most; a larger backlog is merged in several ticks. At least
     /// 1 MiB. Default 256 MiB.
     pub tick_bytes_max: ByteSize,
+    /// With `--once`, a server or store that does not answer is retried for this long without progress; then the run
+    /// ends with exit code 69. Without `--once` it is retried for as long as it takes. From 1 s to 24 h. Default 2 min.
+    pub once_patience: Span,
 }
 
 impl Default for Limits {
@@ -34,6 +37,7 @@ impl Default for Limits {
             batch_rows_max: 500_000,
             batch_bytes_max: ByteSize::mib(64),
             tick_bytes_max: ByteSize::mib(256),
+            once_patience: Span::seconds(120),
         }
     }
 }

@@ -39,7 +39,7 @@ use crate::{
     metrics::{ErrorKind, Metrics},
     model::{Digest, Shard},
     pipeline::backoff::Backoff,
-    source::mysql::{connect::Address, start::StartPoint, stream::Identity},
+    source::mysql::{connect::Address, preflight, start::StartPoint, stream::Identity},
 };
 
 /// One shard's extractor.
@@ -81,6 +81,8 @@ pub struct Extract {
     pub encoders: Encoders,
     /// Stop when everything that was committed on the source at the start is in the lake.
     pub once: bool,
+    /// How long transient failures in a row are retried; `None` means for as long as it takes.
+    pub patience: Option<Duration>,
     /// Rings when an entry was stored.
     pub stored: Arc<Notify>,
     /// Becomes true when the process shall drain.
@@ -96,10 +98,10 @@ const SUSPECT_ATTEMPTS: u32 = 6;
 /// Extracts the shard until it is told to stop, or with `once` has caught up.
 ///
 /// # Errors
-/// Anything that another session cannot mend. Transient errors are retried with back-off for as long as it takes; the lag
-/// metrics show it.
+/// Anything that another session cannot mend. Transient errors are retried with back-off for as long as
+/// [`Extract::patience`] says; the lag metrics show it.
 pub async fn run(extract: Extract) -> Result<(), ExtractError> {
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::new(extract.patience);
     let mut stop = extract.stop.clone();
     let mut take_over = extract.take_over;
     loop {
@@ -107,12 +109,12 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
             Ok(()) => return Ok(()),
             Err(e) => e,
         };
-        if !failed.is_transient() || (failed.is_suspect() && backoff.failures() >= SUSPECT_ATTEMPTS) {
+        let worthwhile = failed.is_transient() && !(failed.is_suspect() && backoff.failures() >= SUSPECT_ATTEMPTS);
+        let Some(pause) = backoff.next().filter(|_| worthwhile) else {
             extract.metrics.error(failed.stage(), ErrorKind::Fatal);
             return Err(failed);
-        }
+        };
         extract.metrics.error(failed.stage(), ErrorKind::Transient);
-        let pause = backoff.next();
         let error = crate::pipeline::chain(&failed);
         tracing::warn!(shard = %extract.shard, error, ?pause, "extraction failed; resuming from the log");
         // The log is ours since the first session.
@@ -124,8 +126,11 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
     }
 }
 
-/// Takes the log and runs sessions on it until one ends well or fails.
+/// Takes the log and runs a session on it until it ends well or fails.
 async fn attempt(extract: &Extract, take_over: bool, backoff: &mut Backoff) -> Result<(), ExtractError> {
+    // Each time: the server behind an address may be another one after a failover. Before the log is touched: a source that
+    // cannot be read must not fence a writer that can.
+    preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?;
     let options = OpenOptions {
         writer: extract.writer.clone(),
         take_over,
