@@ -127,7 +127,7 @@ pub(super) fn write_time(raw: u64, fsp: u8, out: &mut Vec<u8>) -> Result<(), NoD
     if micros >= MICROS_PER_SECOND {
         return Err(NoDate::Corrupt);
     }
-    write_clock(value < 0, (whole >> 12 & 0x3ff, whole >> 6 & 63, whole & 63), out)?;
+    write_clock(value < 0, (whole >> 12, whole >> 6 & 63, whole & 63), out)?;
     if fsp > 0 {
         out.push(b'.');
         let scaled = micros as u32 / 10_u32.pow(6 - u32::from(fsp.min(6)));

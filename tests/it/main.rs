@@ -9,4 +9,5 @@ mod decode;
 mod generated;
 mod lake;
 mod merge_model;
+mod source;
 mod warehouse;

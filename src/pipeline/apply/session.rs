@@ -199,7 +199,11 @@ impl Session<'_> {
     }
 
     /// A log reader of `shard` from `position` on, for what catches up.
-    pub(super) async fn reader_from(&self, shard: &Shard, position: LogPosition) -> Result<Option<(LogReader, String)>, ApplyError> {
+    pub(super) async fn reader_from(
+        &self,
+        shard: &Shard,
+        position: LogPosition,
+    ) -> Result<Option<(LogReader, String)>, ApplyError> {
         let Some(reader) = self.readers.get(shard) else { return Ok(None) };
         let log_id = reader.cursor.log_id.clone();
         let from = ReadFrom::After { number: position.entry.saturating_sub(1), log_id: log_id.clone() };

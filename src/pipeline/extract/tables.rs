@@ -90,10 +90,8 @@ pub(super) fn compare(old: &TableSchema, new: &TableSchema, ddl: &[AddedColumn])
                 change.added.push((column.name.clone(), default));
             }
             Some(before) if !keeps_values(before, column) => {
-                change.stale = Some(format!(
-                    "column {:?} changed from {} to {}",
-                    column.name, before.source, column.source
-                ));
+                change.stale =
+                    Some(format!("column {:?} changed from {} to {}", column.name, before.source, column.source));
             }
             Some(before) if before.key != column.key => {
                 change.stale = Some(format!("the primary key changed at column {:?}", column.name));
@@ -111,7 +109,9 @@ fn keeps_values(old: &Column, new: &Column) -> bool {
 
 /// What rows written before have in an added column, in the column's neutral text form.
 fn old_value(default: &AddedDefault, column: &Column) -> ColumnDefault {
-    use ColumnType::{Binary, Boolean, Date, Decimal, Float32, Float64, Int16, Int32, Int64, Json, Text, Timestamp, TimestampTz};
+    use ColumnType::{
+        Binary, Boolean, Date, Decimal, Float32, Float64, Int16, Int32, Int64, Json, Text, Timestamp, TimestampTz,
+    };
     let literal = |text: &str| ColumnDefault::Literal(text.to_owned());
     let label = column.source.starts_with("enum") || column.source.starts_with("time");
     match (default, column.ty) {
@@ -125,7 +125,9 @@ fn old_value(default: &AddedDefault, column: &Column) -> ColumnDefault {
             _ => ColumnDefault::Unknown,
         },
         (AddedDefault::Literal(text), Int16 | Int32 | Int64) if text.parse::<i64>().is_ok() => literal(text),
-        (AddedDefault::Literal(text), Decimal { .. } | Float32 | Float64) if text.parse::<f64>().is_ok() => literal(text),
+        (AddedDefault::Literal(text), Decimal { .. } | Float32 | Float64) if text.parse::<f64>().is_ok() => {
+            literal(text)
+        }
         (AddedDefault::Literal(text), Text { .. }) if !column.source.starts_with("time") => literal(text),
         (AddedDefault::Literal(text), Date) if is_day(text) => literal(text),
         (AddedDefault::Literal(text), Timestamp) if text.len() >= 19 && is_day(text.get(..10).unwrap_or_default()) => {

@@ -14,14 +14,14 @@ use group::{Group, Phase};
 use tables::{Slot, Tables};
 
 use super::{
+    cursor::Cursor,
     ddl::{self, Ddl, Statement, TableName},
-    event::{FLAG_ARTIFICIAL, RawEvent, StreamPosition, code},
+    event::{Connected, FLAG_ARTIFICIAL, RawEvent, StreamPosition, code},
     gtid::{Executed, Gtid},
     gtid_event::{self, GroupHead},
-    query_event,
+    query_event::{self, Query, SqlMode},
     rows::RowsEvent,
     table_map::{Flavor, TableMap},
-    cursor::Cursor,
 };
 use crate::model::Position;
 
@@ -101,6 +101,7 @@ pub struct Assembler {
     offset: u64,
     group: Option<Group>,
     tables: Tables,
+    fold_names: bool,
 }
 
 impl std::fmt::Debug for Assembler {
@@ -116,12 +117,13 @@ impl Assembler {
     /// An assembler for events behind `position`.
     pub fn new(flavor: Flavor, position: StreamPosition, captured: Captured) -> Self {
         let (file, offset) = (position.file.clone(), position.offset);
-        Self { flavor, captured, position, file, offset, group: None, tables: Tables::default() }
+        Self { flavor, captured, position, file, offset, group: None, tables: Tables::default(), fold_names: false }
     }
 
     /// Another connection stands, maybe to another server.
-    pub fn connected(&mut self, server_uuid: Option<String>) {
-        self.position.server_uuid = server_uuid;
+    pub fn connected(&mut self, server: Connected) {
+        self.position.server_uuid = server.server_uuid;
+        self.fold_names = server.fold_names;
     }
 
     /// The connection was lost: forgets the unfinished group. Returns the position to continue from.
@@ -175,7 +177,7 @@ impl Assembler {
             code::XA_PREPARE => self.xa_prepare(&event),
             code::EXECUTE_LOAD_QUERY => {
                 let query = query_event::parse(event.body, true).map_err(|_| self.fault(&event, Fault::Malformed))?;
-                let statement = ddl::classify(&query.sql, &query.database, query.mode);
+                let statement = self.classify(&query);
                 self.statement_dml(&event, Some(statement))
             }
             code::HEARTBEAT | code::HEARTBEAT_V2 => Ok(self.group.is_none().then_some(Event::Idle)),
@@ -318,9 +320,17 @@ impl Assembler {
         }
     }
 
+    fn classify(&self, query: &Query<'_>) -> Statement {
+        let mode = SqlMode { fold_names: self.fold_names, ..query.mode };
+        match self.fold_names {
+            true => ddl::classify(&query.sql, &query.database.to_lowercase(), mode),
+            false => ddl::classify(&query.sql, &query.database, mode),
+        }
+    }
+
     fn query<'a>(&'a mut self, event: &RawEvent<'_>) -> Result<Option<Event<'a>>, AssemblerError> {
         let query = query_event::parse(event.body, false).map_err(|_| self.fault(event, Fault::Malformed))?;
-        let statement = ddl::classify(&query.sql, &query.database, query.mode);
+        let statement = self.classify(&query);
         let phase = self.group_of(event).phase;
         match (statement, phase) {
             (begin @ (Statement::Begin | Statement::XaBegin), Phase::Fresh) => {

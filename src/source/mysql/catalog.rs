@@ -1,11 +1,16 @@
 //! What the server's catalog adds to a table map: display widths, and unique keys of tables without a primary key.
 
+mod listing;
+
 use mysql_async::{Conn, prelude::Queryable};
 
 use super::{
     connect::{Address, ConnectError},
     sql,
 };
+
+pub use listing::{ListedColumn, ListedTable, columns, tables};
+pub(super) use listing::{cascading, keyed};
 
 /// What the catalog says of a table now. The table map of a row stays the truth; these are only added where the column's
 /// name and type still fit.
@@ -70,6 +75,7 @@ async fn ask(conn: &mut Conn, database: &str, table: &str) -> Result<Declared, m
     let booleans = conn.exec(sql::BOOLEAN_COLUMNS, (database, table)).await?;
     let keys: Vec<(String, String)> = conn.exec(sql::UNIQUE_KEYS, (database, table)).await?;
     let first = keys.first().map(|(name, _)| name.clone());
-    let unique_key = keys.into_iter().filter(|(name, _)| Some(name) == first.as_ref()).map(|(_, column)| column).collect();
+    let unique_key =
+        keys.into_iter().filter(|(name, _)| Some(name) == first.as_ref()).map(|(_, column)| column).collect();
     Ok(Declared { booleans, unique_key })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::event::{Batch, StreamPosition};
+use super::event::{Batch, Connected, StreamPosition};
 
 /// Bytes of events between the reader and the decoder of one shard. Enough to keep both busy over a pause of some ten
 /// milliseconds at full speed, small beside one shard's batches.
@@ -17,8 +17,9 @@ pub const IN_FLIGHT_BYTES: usize = 16 << 20;
 /// What the decoding thread receives.
 #[derive(Debug)]
 pub enum Message {
-    /// A connection stands; events follow. With the server's UUID, which changes when another server took over.
-    Connected(Option<String>),
+    /// A connection stands; events follow. For
+    /// [`Assembler::connected`](super::assembler::Assembler::connected).
+    Connected(Connected),
     /// The next events.
     Events(Delivery),
     /// The connection was lost and will be made anew. The receiver drops the unfinished transaction (see
@@ -59,7 +60,7 @@ pub fn channel(bytes: usize) -> (Sender, Receiver) {
 
 impl Sender {
     pub(super) async fn send(&self, batch: Batch) -> Result<(), Closed> {
-        let bytes = batch.bytes().clamp(1, self.total) as u32;
+        let bytes = batch.held().clamp(1, self.total) as u32;
         let budget = Arc::clone(&self.budget).acquire_many_owned(bytes);
         let share = tokio::select! {
             share = budget => share.map_err(|_| Closed)?,
@@ -68,8 +69,8 @@ impl Sender {
         self.queue.send(Message::Events(Delivery { batch, _share: share })).map_err(|_| Closed)
     }
 
-    pub(super) fn connected(&self, server_uuid: Option<String>) -> Result<(), Closed> {
-        self.queue.send(Message::Connected(server_uuid)).map_err(|_| Closed)
+    pub(super) fn connected(&self, server: Connected) -> Result<(), Closed> {
+        self.queue.send(Message::Connected(server)).map_err(|_| Closed)
     }
 
     /// Asks the consumer where to continue; it answers after everything sent before.

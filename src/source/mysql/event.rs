@@ -111,9 +111,12 @@ pub struct Batch {
 /// A batch is closed when its bodies reach this size, or when nothing more has arrived. Bytes.
 pub const BATCH_BYTES: usize = 256 << 10;
 
+/// … or at this many events.
+const BATCH_EVENTS: usize = 4096;
+
 impl Batch {
     pub(super) fn new() -> Self {
-        Self { buffer: Vec::with_capacity(BATCH_BYTES), events: Vec::with_capacity(128), kept: 0 }
+        Self::default()
     }
 
     pub(super) fn push(&mut self, head: Head, event: NetworkEvent) {
@@ -132,13 +135,19 @@ impl Batch {
         self.events.push((head, Body::Buffer { start, len: body.len() }));
     }
 
-    /// Bytes of memory the batch holds, nearly.
+    /// Bytes of events, without headers.
     pub fn bytes(&self) -> usize {
-        self.buffer.len() + self.kept + self.events.len() * size_of::<(Head, Body)>()
+        self.buffer.len() + self.kept
+    }
+
+    /// Bytes of memory the batch holds, nearly. The buffers grow by doubling and so hold little more than they need, also in
+    /// the many small batches of a source that writes one transaction now and then.
+    pub(super) fn held(&self) -> usize {
+        self.buffer.capacity() + self.kept + self.events.capacity() * size_of::<(Head, Body)>()
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.bytes() >= BATCH_BYTES
+        self.bytes() >= BATCH_BYTES || self.events.len() >= BATCH_EVENTS
     }
 
     /// How many events the batch has.
@@ -163,6 +172,15 @@ impl Batch {
             RawEvent { event_type, flags, timestamp_s, server_id, body, end }
         })
     }
+}
+
+/// What a new connection learned of its server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connected {
+    /// `server_uuid`, which changes when another server took over; MariaDB has none.
+    pub server_uuid: Option<String>,
+    /// Whether the server stores names of databases and tables in lower case (`lower_case_table_names = 1`).
+    pub fold_names: bool,
 }
 
 /// Where a stream continues, as the assembler knows it.

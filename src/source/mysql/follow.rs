@@ -42,7 +42,7 @@ pub async fn follow(
     let mut failures = 0;
     loop {
         let failure = match Reader::open(address, identity, &position).await {
-            Ok(mut reader) => match sender.connected(reader.server_uuid.take()) {
+            Ok(mut reader) => match sender.connected(reader.server.clone()) {
                 Ok(()) => reader.run(&sender).await,
                 Err(Closed) => None,
             },

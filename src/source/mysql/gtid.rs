@@ -4,6 +4,9 @@
 //! Manual, "GTID Format and Storage"; tags exist from 8.3 on). A MariaDB position is the last sequence number per
 //! replication domain, written `domain-server-sequence,…` (MariaDB Knowledge Base, "Global Transaction ID").
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use mysql_async::Sid;
@@ -395,7 +398,3 @@ impl Executed {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "gtid_tests.rs"]
-mod tests;

@@ -1,8 +1,8 @@
 //! The events that open a group: GTID (33), tagged GTID (42), anonymous (34) and MariaDB's GTID (162).
 
 use super::{
-    gtid::Gtid,
     cursor::{Cursor, Short},
+    gtid::Gtid,
 };
 
 /// What a MySQL GTID event says.
@@ -112,7 +112,7 @@ pub(super) fn parse_tagged(body: &[u8]) -> Result<GroupHead, Short> {
 pub(super) struct MariaGroup {
     pub(super) sequence: u64,
     pub(super) domain: u32,
-    /// The group is one statement without COMMIT; otherwise the event is the BEGIN too.
+    /// The group is one statement without COMMIT, or the outcome of an XA transaction; otherwise the event is the BEGIN too.
     pub(super) standalone: bool,
     /// The group is the rows of an XA transaction and ends with its XA PREPARE.
     pub(super) prepared_xa: bool,
@@ -120,6 +120,7 @@ pub(super) struct MariaGroup {
 
 const MARIA_STANDALONE: u8 = 1;
 const MARIA_PREPARED_XA: u8 = 64;
+const MARIA_COMPLETED_XA: u8 = 128;
 
 /// Reads an event of type 162.
 pub(super) fn parse_mariadb(body: &[u8]) -> Result<MariaGroup, Short> {
@@ -128,7 +129,7 @@ pub(super) fn parse_mariadb(body: &[u8]) -> Result<MariaGroup, Short> {
     Ok(MariaGroup {
         sequence,
         domain,
-        standalone: flags & MARIA_STANDALONE != 0,
+        standalone: flags & (MARIA_STANDALONE | MARIA_COMPLETED_XA) != 0,
         prepared_xa: flags & MARIA_PREPARED_XA != 0,
     })
 }

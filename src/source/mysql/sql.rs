@@ -48,3 +48,56 @@ pub(super) const UNIQUE_KEYS: &str = "SELECT s.INDEX_NAME, s.COLUMN_NAME FROM in
        SELECT 1 FROM information_schema.STATISTICS n WHERE n.TABLE_SCHEMA = s.TABLE_SCHEMA AND n.TABLE_NAME = s.TABLE_NAME \
        AND n.INDEX_NAME = s.INDEX_NAME AND (n.NULLABLE = 'YES' OR n.COLUMN_NAME IS NULL OR n.SUB_PART IS NOT NULL)) \
      ORDER BY s.INDEX_NAME <> 'PRIMARY', s.INDEX_NAME, s.SEQ_IN_INDEX";
+
+/// Databases of the server itself.
+macro_rules! system_databases {
+    () => {
+        "('mysql', 'information_schema', 'performance_schema', 'sys')"
+    };
+}
+
+pub(super) const TABLES: &str = concat!(
+    "SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_ROWS, DATA_LENGTH FROM information_schema.TABLES \
+     WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND TABLE_SCHEMA NOT IN ",
+    system_databases!(),
+    " ORDER BY TABLE_SCHEMA, TABLE_NAME"
+);
+
+/// `(database, table)`
+pub(super) const COLUMNS: &str = "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLLATION_NAME \
+     FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
+
+/// A primary key on a prefix still identifies a row; another unique key on a prefix or an expression is not used.
+pub(super) const KEYED_TABLES: &str = concat!(
+    "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM (SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME \
+     FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 AND TABLE_SCHEMA NOT IN ",
+    system_databases!(),
+    " GROUP BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME HAVING INDEX_NAME = 'PRIMARY' \
+     OR SUM(NULLABLE = 'YES' OR COLUMN_NAME IS NULL OR SUB_PART IS NOT NULL) = 0) k"
+);
+
+pub(super) const CASCADING_TABLES: &str = "SELECT DISTINCT CONSTRAINT_SCHEMA, TABLE_NAME \
+     FROM information_schema.REFERENTIAL_CONSTRAINTS \
+     WHERE DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') \
+     ORDER BY CONSTRAINT_SCHEMA, TABLE_NAME";
+
+pub(super) const FAMILY: &str = "SELECT @@version, @@version_comment";
+pub(super) const GLOBAL_VARIABLES: &str = "SHOW GLOBAL VARIABLES";
+pub(super) const CURRENT_USER: &str = "SELECT CURRENT_USER()";
+
+/// Replicas that are connected now; needs REPLICATION SLAVE. The second is for MySQL before 8.0.22 and MariaDB.
+pub(super) const REPLICAS: [&str; 2] = ["SHOW REPLICAS", "SHOW SLAVE HOSTS"];
+
+/// Whether the server itself replicates; needs REPLICATION CLIENT.
+pub(super) const REPLICA_STATUS: [&str; 2] = ["SHOW REPLICA STATUS", "SHOW SLAVE STATUS"];
+
+/// Databases the binlog leaves out; needs REPLICATION CLIENT.
+pub(super) const BINLOG_STATUS: [&str; 2] = ["SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"];
+
+/// Amazon RDS and Aurora: how long binlogs are kept; other servers do not have the table.
+pub(super) const RDS_RETENTION: &str = "SELECT value FROM mysql.rds_configuration WHERE name = 'binlog retention hours'";
+
+/// Succeeds with the SELECT privilege on the table and reads nothing.
+pub(super) fn may_select(database: &str, table: &str) -> String {
+    format!("SELECT 1 FROM `{}`.`{}` LIMIT 0", database.replace('`', "``"), table.replace('`', "``"))
+}

@@ -3,7 +3,7 @@
 use mysql_async::{Conn, Error as DriverFailure, prelude::*};
 
 use super::{
-    event::StreamPosition,
+    event::{Connected, StreamPosition},
     gtid::{BadGtidSet, DomainPosition, Executed, GtidSet},
     sql,
     stream::Remedy,
@@ -64,6 +64,14 @@ pub enum StartError {
         /// UUID of the server that answered.
         found: String,
     },
+    /// The protocol has 32 bits for an offset.
+    #[error("reading without GTIDs cannot continue at {file}:{offset}, behind 4 GiB: take new snapshots, and set gtid_mode=ON")]
+    BeyondReach {
+        /// File.
+        file: String,
+        /// Offset.
+        offset: u64,
+    },
     /// The server has no binlog.
     #[error("binary logging is off on the source; set log_bin and restart it")]
     NoBinlog,
@@ -116,8 +124,8 @@ async fn counting(conn: &mut Conn) -> Result<Counting, StartError> {
     if flavor(conn).await? == Flavor::MariaDb {
         return Ok(Counting::Domains);
     }
-    let mode: Option<(String, String)> = conn.query_first(sql::variable("gtid_mode")).await?;
-    Ok(if mode.is_some_and(|(_, mode)| mode == "ON") { Counting::Gtids } else { Counting::Files })
+    let mode = variable(conn, "gtid_mode").await?;
+    Ok(if mode.is_some_and(|mode| mode == "ON") { Counting::Gtids } else { Counting::Files })
 }
 
 /// What the server has committed now. The target of a run that ends when it has caught up.
@@ -192,8 +200,8 @@ async fn by_text(conn: &mut Conn, text: &str) -> Result<StreamPosition, StartErr
     Ok(StreamPosition { executed, file: String::new(), offset: FIRST_OFFSET, server_uuid: None })
 }
 
-/// Checks that the server has everything behind `position` and everything in front of it. Returns its `server_uuid`.
-pub(super) async fn check(conn: &mut Conn, position: &StreamPosition) -> Result<Option<String>, StartError> {
+/// Checks that the server has everything behind `position` and everything in front of it. Returns what it is.
+pub(super) async fn check(conn: &mut Conn, position: &StreamPosition) -> Result<Connected, StartError> {
     let uuid = server_uuid(conn).await?;
     match &position.executed {
         Executed::Set(ours) => {
@@ -219,6 +227,9 @@ pub(super) async fn check(conn: &mut Conn, position: &StreamPosition) -> Result<
                 let (file, expected, found) = (position.file.clone(), expected.clone(), found.clone());
                 return Err(StartError::OtherServer { file, expected, found });
             }
+            if u32::try_from(position.offset).is_err() {
+                return Err(StartError::BeyondReach { file: position.file.clone(), offset: position.offset });
+            }
             let files = files(conn).await?;
             let Some((_, size)) = files.iter().find(|(file, _)| *file == position.file) else {
                 return Err(StartError::Purged { missing: position.file.clone() });
@@ -228,12 +239,18 @@ pub(super) async fn check(conn: &mut Conn, position: &StreamPosition) -> Result<
             }
         }
     }
-    Ok(uuid)
+    let folding = variable(conn, "lower_case_table_names").await?;
+    Ok(Connected { server_uuid: uuid, fold_names: folding.is_some_and(|value| value == "1") })
 }
 
 async fn server_uuid(conn: &mut Conn) -> Result<Option<String>, StartError> {
-    let row: Option<(String, String)> = conn.query_first(sql::variable("server_uuid")).await?;
-    Ok(row.map(|(_, uuid)| uuid).filter(|uuid| !uuid.is_empty()))
+    Ok(variable(conn, "server_uuid").await?.filter(|uuid| !uuid.is_empty()))
+}
+
+/// A global variable; `None` where the server does not have it.
+async fn variable(conn: &mut Conn, name: &str) -> Result<Option<String>, StartError> {
+    let row: Option<(String, Option<String>)> = conn.query_first(sql::variable(name)).await?;
+    Ok(row.and_then(|(_, value)| value))
 }
 
 async fn gtids(conn: &mut Conn, query: &'static str) -> Result<GtidSet, StartError> {

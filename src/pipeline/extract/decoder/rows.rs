@@ -122,8 +122,7 @@ impl Decoder {
     fn replan(&mut self, i: usize, map: &Arc<TableMap>) -> Result<Option<Arc<Plan>>, ExtractError> {
         self.seal_table(i, SealReason::Schema);
         let declared = self.runtime.block_on(self.source.declared(&map.database, &map.table))?;
-        let declared =
-            Declared { booleans: declared.booleans.into_iter().collect(), unique_key: declared.unique_key };
+        let declared = Declared { booleans: declared.booleans.into_iter().collect(), unique_key: declared.unique_key };
         let plan = match Plan::compile(map, &declared, &tables::policies(&self.tables[i].rule)) {
             Ok(plan) => Arc::new(plan),
             Err(e) => {
@@ -250,7 +249,13 @@ impl Decoder {
 }
 
 /// Adds a sealed batch's figures to the metrics.
-pub(super) fn count_sealed(shard: &ShardMetrics, process: &Metrics, target: &Target, schema: &TableSchema, sealed: &Sealed) {
+pub(super) fn count_sealed(
+    shard: &ShardMetrics,
+    process: &Metrics,
+    target: &Target,
+    schema: &TableSchema,
+    sealed: &Sealed,
+) {
     shard.read(0, 0, sealed.decoded);
     for (column, note, count) in sealed.notes.iter() {
         let Some(column) = schema.columns.get(column) else { continue };

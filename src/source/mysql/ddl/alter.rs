@@ -14,12 +14,43 @@ pub(super) fn read(table: TableName, p: Parser<'_>) -> Alter {
         rewrites_rows: false,
         changes_key: false,
     };
+    let mut list = None;
     for part in split(p.tokens) {
-        if one(&mut alter, p.over(part)).is_none() {
+        if one(&mut alter, p.over(part)).is_some() {
+            list = List::begun_by(part);
+        } else if !list.is_some_and(|list| list.continues(part)) {
             alter.rewrites_rows = true;
         }
     }
     alter
+}
+
+/// Changes that have commas of their own.
+#[derive(Clone, Copy)]
+enum List {
+    /// ORDER BY a, b DESC
+    Order,
+    /// REBUILD PARTITION p, q and the like, which stand alone in their statement.
+    Partitions,
+}
+
+impl List {
+    fn begun_by(part: &[Token]) -> Option<Self> {
+        let [first, second, ..] = part else { return None };
+        if first.is("ORDER") {
+            return Some(Self::Order);
+        }
+        second.is("PARTITION").then_some(Self::Partitions)
+    }
+
+    fn continues(self, part: &[Token]) -> bool {
+        match (self, part) {
+            (Self::Partitions, _) => true,
+            (Self::Order, [column]) => column.name().is_some(),
+            (Self::Order, [column, direction]) => column.name().is_some() && (direction.is("ASC") || direction.is("DESC")),
+            _ => false,
+        }
+    }
 }
 
 /// Splits at commas outside of brackets.
