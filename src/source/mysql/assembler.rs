@@ -14,6 +14,7 @@ use group::{Group, Phase};
 use tables::{Slot, Tables};
 
 use super::{
+    cursor::Cursor,
     ddl::{self, Ddl, Statement, TableName},
     event::{Connected, FLAG_ARTIFICIAL, RawEvent, StreamPosition, code},
     gtid::{Executed, Gtid},
@@ -21,7 +22,6 @@ use super::{
     query_event::{self, Query, SqlMode},
     rows::RowsEvent,
     table_map::{Flavor, TableMap},
-    cursor::Cursor,
 };
 use crate::model::Position;
 

@@ -75,6 +75,7 @@ async fn ask(conn: &mut Conn, database: &str, table: &str) -> Result<Declared, m
     let booleans = conn.exec(sql::BOOLEAN_COLUMNS, (database, table)).await?;
     let keys: Vec<(String, String)> = conn.exec(sql::UNIQUE_KEYS, (database, table)).await?;
     let first = keys.first().map(|(name, _)| name.clone());
-    let unique_key = keys.into_iter().filter(|(name, _)| Some(name) == first.as_ref()).map(|(_, column)| column).collect();
+    let unique_key =
+        keys.into_iter().filter(|(name, _)| Some(name) == first.as_ref()).map(|(_, column)| column).collect();
     Ok(Declared { booleans, unique_key })
 }

@@ -1,8 +1,8 @@
 //! The events that open a group: GTID (33), tagged GTID (42), anonymous (34) and MariaDB's GTID (162).
 
 use super::{
-    gtid::Gtid,
     cursor::{Cursor, Short},
+    gtid::Gtid,
 };
 
 /// What a MySQL GTID event says.

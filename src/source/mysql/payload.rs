@@ -8,9 +8,9 @@
 use std::io::Read;
 
 use super::{
+    cursor::{Cursor, Short},
     event::{HEADER_LEN, code},
     query_event,
-    cursor::{Cursor, Short},
 };
 
 /// Something compressed is not what it says it is.

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::source::mysql::{
-    gtid::Gtid,
     cursor::{Cursor, Short},
+    gtid::Gtid,
 };
 
 /// How far a group is.

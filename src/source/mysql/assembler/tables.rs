@@ -6,8 +6,8 @@ use ahash::RandomState;
 
 use super::{Captured, Fault};
 use crate::source::mysql::{
-    table_map::{Flavor, TableMap, TableMapError},
     cursor::{Cursor, Short},
+    table_map::{Flavor, TableMap, TableMapError},
 };
 
 /// Distinct table maps that are remembered. A server with more captured and uncaptured tables than this forgets all of them
