@@ -5,12 +5,7 @@ use crate::{
     exit::Exit,
     lake::{LogError, SchemaError, StoreError, StoreErrorKind},
     pipeline::{apply::ApplyError, extract::ExtractError, run::RunError},
-    source::mysql::{
-        catalog::CatalogError,
-        connect::ConnectError,
-        start::StartError,
-        stream::StreamError,
-    },
+    source::mysql::{catalog::CatalogError, connect::ConnectError, start::StartError, stream::StreamError},
     warehouse::WarehouseError,
 };
 
@@ -54,9 +49,10 @@ fn of_extract(error: &ExtractError) -> Verdict {
 fn of_connect(error: &ConnectError) -> Verdict {
     match error {
         ConnectError::Unreachable { .. } => (Exit::Unavailable, Some("check host, port and firewall")),
-        ConnectError::Refused { code, .. } if DENIED.contains(code) => {
-            (Exit::Permission, Some("check user and password of the source; `tailwater check` lists the grants it needs"))
-        }
+        ConnectError::Refused { code, .. } if DENIED.contains(code) => (
+            Exit::Permission,
+            Some("check user and password of the source; `tailwater check` lists the grants it needs"),
+        ),
         ConnectError::Refused { .. } => (Exit::Unavailable, None),
         ConnectError::NoTls { .. } | ConnectError::WrongName { .. } => (Exit::Config, None),
     }
@@ -132,9 +128,7 @@ fn of_warehouse(error: &WarehouseError) -> Verdict {
         WarehouseError::Transient { .. } => (Exit::Unavailable, None),
         WarehouseError::Table { .. } => (Exit::Parked, None),
         WarehouseError::Config { .. } => (Exit::Config, None),
-        WarehouseError::Busy { .. } => {
-            (Exit::Fenced, Some("stop the other process, or pass --take-over to fence it"))
-        }
+        WarehouseError::Busy { .. } => (Exit::Fenced, Some("stop the other process, or pass --take-over to fence it")),
         WarehouseError::Fenced { .. } | WarehouseError::Moved { .. } => (Exit::Fenced, None),
         WarehouseError::Fatal { .. } => (Exit::Internal, Some("please report this with the log around it")),
     }

@@ -73,7 +73,11 @@ impl Shape {
             rest = tail;
             let value = head.iter().fold(0_u32, |value, byte| value << 8 | u32::from(*byte));
             let limit = POWERS.get(usize::from(digits)).copied().unwrap_or(0);
-            if value < limit { Ok(group(value, digits)) } else { Err(NotDecimal) }
+            if value >= limit {
+                return Err(NotDecimal);
+            }
+            group(value, digits);
+            Ok(())
         };
         if self.lead > 0 {
             take(self.lead)?;

@@ -83,6 +83,13 @@ fn field(out: &mut Vec<u8>, kind: u8, value: &[u8]) {
     }
 }
 
+/// Collation ids, utf8mb4 where none is given.
+fn collations<'a>(columns: impl Iterator<Item = &'a Col>) -> Vec<u8> {
+    let mut out = Vec::new();
+    columns.for_each(|c| lenenc(&mut out, usize::from(c.collation.unwrap_or(45))));
+    out
+}
+
 /// The TABLE_MAP of `shop.t` behind its table id, with full metadata.
 pub(crate) fn table_map(columns: &[Col], key: &[u8]) -> Vec<u8> {
     let mut out = minimal_table_map(columns);
@@ -104,7 +111,7 @@ pub(crate) fn table_map(columns: &[Col], key: &[u8]) -> Vec<u8> {
         field(&mut out, kind, &value);
     }
     let labelled = |c: &&Col| c.is_labelled(0xf7) || c.is_labelled(0xf8);
-    field(&mut out, 11, &columns.iter().filter(labelled).map(|c| c.collation.unwrap_or(45)).collect::<Vec<_>>());
+    field(&mut out, 11, &collations(columns.iter().filter(labelled)));
     field(&mut out, 8, key);
     field(&mut out, 13, &columns.iter().filter_map(|c| c.dimensions).collect::<Vec<_>>());
     out
@@ -125,7 +132,7 @@ pub(crate) fn minimal_table_map(columns: &[Col]) -> Vec<u8> {
     let signed = columns.iter().filter(|c| matches!(c.code, 1..=5 | 8 | 9 | 13 | 246));
     field(&mut out, 1, &bits(signed.map(|c| c.unsigned)));
     let texts = columns.iter().filter(|c| c.is_text());
-    field(&mut out, 3, &texts.map(|c| c.collation.unwrap_or(45)).collect::<Vec<_>>());
+    field(&mut out, 3, &collations(texts));
     out
 }
 

@@ -55,7 +55,7 @@ fn days(year: u32, month: u32, day: u32) -> Result<i32, NoDate> {
 fn days_in_month(year: u32, month: u32) -> u32 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         _ => 31,
     }
@@ -83,7 +83,6 @@ pub(super) fn date(packed: u32) -> Result<i32, NoDate> {
 #[inline]
 pub(super) fn datetime(packed: u64, fraction_bytes: usize, fraction: u64) -> Result<i64, NoDate> {
     let Some(v) = packed.checked_sub(0x80_0000_0000) else { return Err(NoDate::Corrupt) };
-    let v = v as u64;
     let year_month = (v >> 22) as u32;
     let low = v as u32;
     wall_clock(
@@ -127,7 +126,7 @@ pub(super) fn write_time(raw: u64, fsp: u8, out: &mut Vec<u8>) -> Result<(), NoD
     if micros >= MICROS_PER_SECOND {
         return Err(NoDate::Corrupt);
     }
-    write_clock(value < 0, (whole >> 12 & 0x3ff, whole >> 6 & 63, whole & 63), out)?;
+    write_clock(value < 0, (whole >> 12, whole >> 6 & 63, whole & 63), out)?;
     if fsp > 0 {
         out.push(b'.');
         let scaled = micros as u32 / 10_u32.pow(6 - u32::from(fsp.min(6)));

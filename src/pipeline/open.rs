@@ -1,9 +1,6 @@
 //! From configuration to things that can be used: lake, warehouse, sources.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     config::{self, Config, LakeUrl, Source, WarehouseUrl},

@@ -284,10 +284,9 @@ impl<'a> TableSql<'a> {
     /// Staged rows that are not newer than their own origin's row go.
     pub(crate) fn drop_stale(&self, side: bool) -> Statement {
         let table = if side { &self.side } else { &self.target };
-        let stage = &self.stage;
         Statement::new(format!(
-            "DELETE FROM {stage} WHERE {ROW} IN (SELECT s.{ROW} FROM {stage} AS s JOIN {table} AS t ON {} \
-             WHERE t._tw_seq >= s._tw_seq)",
+            "DELETE FROM {} AS s WHERE EXISTS (SELECT 1 FROM {table} AS t WHERE {} AND t._tw_seq >= s._tw_seq)",
+            self.stage,
             self.on("s", "t", true)
         ))
     }

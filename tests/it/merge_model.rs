@@ -21,7 +21,7 @@ use crate::warehouse::world::{PostgresWorld, SqliteWorld};
 /// Histories that a campaign runs unless told otherwise.
 const SQLITE_HISTORIES: usize = 6_000;
 /// PostgreSQL shares the statements; fewer show that it understands them alike.
-const POSTGRES_HISTORIES: usize = 1_000;
+const POSTGRES_HISTORIES: usize = 700;
 
 #[tokio::test]
 async fn histories_end_in_the_truth_on_sqlite() {

@@ -52,7 +52,7 @@ pub enum LogError {
         number: u64,
         /// What the store answered last.
         #[source]
-        source: Option<StoreError>,
+        source: Option<Box<StoreError>>,
     },
 
     /// The entry was removed by gc.

@@ -181,7 +181,7 @@ impl LogWriter {
         self.undecided = true;
         match commit::commit(&*self.store, &*self.clock, &sealed).await {
             Ok(Outcome::Ours) => {}
-            Ok(Outcome::Theirs(other)) => return Err(fenced(&self.shard, number, other.as_ref())),
+            Ok(Outcome::Theirs(other)) => return Err(fenced(&self.shard, number, other.as_deref())),
             Err(error) => {
                 self.undecided = matches!(error, LogError::Undecided { .. });
                 return Err(error);
@@ -191,7 +191,7 @@ impl LogWriter {
             // The request may have waited anywhere while others committed and gc removed.
             self.look_at_floor(number).await.map_err(|error| match error {
                 LogError::Store(source) => {
-                    LogError::Undecided { shard: self.shard.clone(), number, source: Some(source) }
+                    LogError::Undecided { shard: self.shard.clone(), number, source: Some(Box::new(source)) }
                 }
                 other => other,
             })?;

@@ -1,5 +1,7 @@
 //! Encoding rows.
 
+use std::sync::Arc;
+
 use arrow::{
     array::{AsArray, RecordBatch},
     datatypes::{Int64Type, TimestampMicrosecondType},
@@ -95,7 +97,7 @@ pub fn encode(
     let failed = |source| ParquetError::Encode { origin: origin.clone(), source };
     // The Arrow schema in the footer would only repeat what the reader takes from the lake's own schema.
     let options = ArrowWriterOptions::new().with_properties(properties(schema, codec)).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), arrow.clone(), options).map_err(failed)?;
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&arrow), options).map_err(failed)?;
     let mut tally = Tally::new(origin);
     for batch in batches {
         if batch.schema_ref().fields() != arrow.fields() {

@@ -41,7 +41,9 @@ async fn origin_caught_up(
     exception: &Exception,
     end: LogPosition,
 ) -> Result<bool, ApplyError> {
-    let Some((mut log, log_id)) = session.reader_from(&origin.shard, exception.position).await? else { return Ok(false) };
+    let Some((mut log, log_id)) = session.reader_from(&origin.shard, exception.position).await? else {
+        return Ok(false);
+    };
     let mut cursor = Cursor::new(origin.shard.clone(), log_id, exception.position);
     let scope = Scope::Only(origin.clone());
     let mut stands = exception.position;

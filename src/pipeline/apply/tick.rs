@@ -85,17 +85,15 @@ impl Apply {
         let mut merges: BTreeMap<&Target, TableMerge> = BTreeMap::new();
         for (target, work) in &tick.work.tables {
             let files = self.staged_files(&id.fence, targets, target, work).await?;
-            let staged_rows = if files.is_empty() {
-                0
-            } else {
-                self.warehouse.stage(id, target, &files, &reader).await?.rows
-            };
+            let staged_rows =
+                if files.is_empty() { 0 } else { self.warehouse.stage(id, target, &files, &reader).await?.rows };
             let floors = work.floors.values().cloned().collect();
             merges.insert(target, TableMerge { target: target.clone(), fills: Vec::new(), floors, staged_rows });
         }
         for (target, fills) in fills {
             if !fills.is_empty() {
-                let empty = || TableMerge { target: target.clone(), fills: Vec::new(), floors: Vec::new(), staged_rows: 0 };
+                let empty =
+                    || TableMerge { target: target.clone(), fills: Vec::new(), floors: Vec::new(), staged_rows: 0 };
                 merges.entry(target).or_insert_with(empty).fills = fills;
             }
         }

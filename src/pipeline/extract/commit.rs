@@ -20,8 +20,6 @@ use crate::{
     pipeline::backoff::Backoff,
 };
 
-
-
 /// Commits cuts until the channel closes.
 ///
 /// Uploads of later cuts go on while an earlier one is committed; only the appends are serial.

@@ -34,8 +34,6 @@ pub(super) struct Table {
     pub(super) added: Vec<AddedColumn>,
     /// A DDL statement said that rows change; the next table map tells whether it shows in their schema.
     pub(super) rewritten: bool,
-    /// Files started since the last cut, for their names.
-    pub(super) parts: u32,
 }
 
 impl Table {
@@ -50,7 +48,6 @@ impl Table {
             open: None,
             added: Vec::new(),
             rewritten: false,
-            parts: 0,
         }
     }
 
@@ -90,10 +87,8 @@ pub(super) fn compare(old: &TableSchema, new: &TableSchema, ddl: &[AddedColumn])
                 change.added.push((column.name.clone(), default));
             }
             Some(before) if !keeps_values(before, column) => {
-                change.stale = Some(format!(
-                    "column {:?} changed from {} to {}",
-                    column.name, before.source, column.source
-                ));
+                change.stale =
+                    Some(format!("column {:?} changed from {} to {}", column.name, before.source, column.source));
             }
             Some(before) if before.key != column.key => {
                 change.stale = Some(format!("the primary key changed at column {:?}", column.name));
@@ -111,7 +106,9 @@ fn keeps_values(old: &Column, new: &Column) -> bool {
 
 /// What rows written before have in an added column, in the column's neutral text form.
 fn old_value(default: &AddedDefault, column: &Column) -> ColumnDefault {
-    use ColumnType::{Binary, Boolean, Date, Decimal, Float32, Float64, Int16, Int32, Int64, Json, Text, Timestamp, TimestampTz};
+    use ColumnType::{
+        Binary, Boolean, Date, Decimal, Float32, Float64, Int16, Int32, Int64, Json, Text, Timestamp, TimestampTz,
+    };
     let literal = |text: &str| ColumnDefault::Literal(text.to_owned());
     let label = column.source.starts_with("enum") || column.source.starts_with("time");
     match (default, column.ty) {
@@ -125,7 +122,9 @@ fn old_value(default: &AddedDefault, column: &Column) -> ColumnDefault {
             _ => ColumnDefault::Unknown,
         },
         (AddedDefault::Literal(text), Int16 | Int32 | Int64) if text.parse::<i64>().is_ok() => literal(text),
-        (AddedDefault::Literal(text), Decimal { .. } | Float32 | Float64) if text.parse::<f64>().is_ok() => literal(text),
+        (AddedDefault::Literal(text), Decimal { .. } | Float32 | Float64) if text.parse::<f64>().is_ok() => {
+            literal(text)
+        }
         (AddedDefault::Literal(text), Text { .. }) if !column.source.starts_with("time") => literal(text),
         (AddedDefault::Literal(text), Date) if is_day(text) => literal(text),
         (AddedDefault::Literal(text), Timestamp) if text.len() >= 19 && is_day(text.get(..10).unwrap_or_default()) => {

@@ -113,20 +113,26 @@ pub(crate) fn field(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Unfit> {
 
 /// NUMERIC: count of base-10000 digits, weight of the first, sign, decimals shown, digits.
 fn numeric(out: &mut Vec<u8>, unscaled: i128, scale: u8) -> Result<(), Unfit> {
-    /// 39 decimal digits of an i128 and 3 of padding are 11 base-10000 digits.
+    /// 39 decimal digits, cut at the point, are at most 11 base-10000 digits.
     const DIGITS_MAX: usize = 11;
-    let scale = i16::from(scale);
-    // Align the point to a base-10000 boundary. An i128 of 38 digits has room for three more in u128.
-    let padding = (4 - scale % 4) % 4;
-    let factor = 10_u128.pow(padding.unsigned_abs().into());
-    let mut rest = unscaled.unsigned_abs().checked_mul(factor).ok_or(Unfit::Range)?;
-    let fractional = (scale + padding) / 4;
     let mut digits = [0_i16; DIGITS_MAX];
     let mut count = 0_usize;
-    while rest > 0 {
+    let mut push = |digit: u128| {
         // A remainder below 10000 fits.
-        *digits.get_mut(count).ok_or(Unfit::Range)? = (rest % 10_000) as i16;
+        digits.get_mut(count).map(|d| *d = digit as i16).ok_or(Unfit::Range)?;
         count += 1;
+        Ok(())
+    };
+    // The point lies between base-10000 digits: the last of them may have fewer decimals and is padded.
+    let (last, mut fractional) = (u32::from(scale % 4), i16::from(scale / 4));
+    let mut rest = unscaled.unsigned_abs();
+    if last > 0 {
+        push(rest % 10_u128.pow(last) * 10_u128.pow(4 - last))?;
+        rest /= 10_u128.pow(last);
+        fractional += 1;
+    }
+    while rest > 0 {
+        push(rest % 10_000)?;
         rest /= 10_000;
     }
     let weight = i16::try_from(count).map_err(|_| Unfit::Range)? - 1 - fractional;
@@ -139,7 +145,7 @@ fn numeric(out: &mut Vec<u8>, unscaled: i128, scale: u8) -> Result<(), Unfit> {
     out.extend(i16::try_from(significant.len()).map_err(|_| Unfit::Length)?.to_be_bytes());
     out.extend(if significant.is_empty() { 0 } else { weight }.to_be_bytes());
     out.extend(sign.to_be_bytes());
-    out.extend(scale.to_be_bytes());
+    out.extend(u16::from(scale).to_be_bytes());
     for digit in significant.iter().rev() {
         out.extend(digit.to_be_bytes());
     }

@@ -217,12 +217,7 @@ impl Source<'_> {
                 self.emit(s, EventKind::Delete, k, row);
             }
             (Kind::Rekey, Some(row)) => self.rekey(o, row),
-            (Kind::Truncate, _) => {
-                if !self.live[s].is_empty() && !self.prepared.keys().any(|(x, _)| *x == s) {
-                    self.live[s].clear();
-                    self.emit(s, EventKind::Truncate, 0, (0, None));
-                }
-            }
+            (Kind::Truncate, _) => self.truncate(s),
             (Kind::HiddenUpdate, Some((_, at))) => {
                 self.value += 1;
                 self.live[s].insert(k, (self.value, at));
@@ -247,6 +242,14 @@ impl Source<'_> {
             (Kind::SnapshotRead, _) => self.snapshot_read(s, &[k]),
             (Kind::SnapshotEnd, _) => self.snapshot_end(s),
             _ => {}
+        }
+    }
+
+    /// Waits for prepared transactions, as MySQL's does: not possible while there are any.
+    fn truncate(&mut self, s: usize) {
+        if !self.live[s].is_empty() && !self.prepared.keys().any(|(x, _)| *x == s) {
+            self.live[s].clear();
+            self.emit(s, EventKind::Truncate, 0, (0, None));
         }
     }
 

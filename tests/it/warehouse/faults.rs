@@ -3,7 +3,7 @@
 use sqlx::ConnectOptions;
 use tailwater::{
     model::Op,
-    warehouse::{Outcome, WarehouseError, postgres::Postgres, sqlite::Durability, sqlite::Sqlite},
+    warehouse::{Outcome, Warehouse, WarehouseError, postgres::Postgres, sqlite::Durability, sqlite::Sqlite},
 };
 use tailwater_servers::Proxy;
 
@@ -31,7 +31,7 @@ async fn a_lost_answer_to_commit_is_decided_by_the_watermark() {
         let staged = notes(&mut files, 1_000 * (turn + 1), &[&text]);
         let before = shown(&world, T).await;
         let merge = applier.stage(&files, &[Change::files(T, staged)]).await.unwrap();
-        proxy.cut_after(24 * turn as u64);
+        proxy.cut_after(40 * turn as u64);
         match applier.warehouse.merge(&merge).await {
             Ok(_) if !proxy.is_armed() => panic!("the merge came through a cut connection"),
             Ok(_) => {
@@ -200,7 +200,6 @@ async fn another_process_may_use_the_sqlite_file() {
 async fn sqlite_files_that_cannot_be_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let missing = Sqlite::new(folder.path().join("no/such/folder.db"), Durability::Full);
-    use tailwater::warehouse::Warehouse;
     assert_eq!(missing.check().await.len(), 1);
     let refused = missing.open_group(&claim("one", 0)).await;
     assert!(matches!(refused, Err(WarehouseError::Config { .. })), "{refused:?}");

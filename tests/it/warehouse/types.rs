@@ -104,7 +104,7 @@ async fn extremes_arrive_in_postgres() {
 async fn extremes_arrive_in_sqlite() {
     let rows = shown(&SqliteWorld::new()).await;
     for (case, got) in cases().iter().zip(&rows[0]) {
-        if case.sqlite.is_empty() {
+        if case.ty == ColumnType::Float64 && case.sqlite.is_empty() {
             // Floats are compared as such: their text is the test's own.
             assert_eq!(got.as_ref().unwrap().parse::<f64>().unwrap(), case.file.parse::<f64>().unwrap());
         } else {

@@ -13,7 +13,7 @@ use arrow::{
 };
 use async_trait::async_trait;
 use futures::StreamExt;
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection, Row, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, TypeInfo, ValueRef};
 use tailwater::{
     model::{Column, ColumnDefault, ColumnType, Op, Origin, Shard, TableSchema, Target},
     warehouse::{

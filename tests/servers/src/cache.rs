@@ -4,6 +4,7 @@
 //! temporary name and renamed into place, so an entry that exists is complete.
 
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -56,6 +57,13 @@ pub(crate) fn entry(cache: &Path, key: &str, make: impl FnOnce(&Path, &Path) -> 
     }
     fs::rename(&contents, &target).with_context(|| format!("cannot move the new entry to {}", target.display()))?;
     Ok(target)
+}
+
+/// A short text that changes when any of `parts` does: an entry made in another way gets another key.
+pub(crate) fn fingerprint(parts: &[&str]) -> String {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    format!("{:08x}", hasher.finish() >> 32)
 }
 
 /// Copies a folder with everything in it. Holes in sparse files are filled.

@@ -188,7 +188,16 @@ fn mariadbd(installation: &Installation) -> Result<Command> {
 
 /// An initialised data folder, made once and copied for every server.
 fn template(installation: &Installation) -> Result<PathBuf> {
-    let key = format!("data-{}", MARIADB.name);
+    let users = format!(
+        "FLUSH PRIVILEGES;\n\
+         CREATE OR REPLACE USER root@localhost;\n\
+         DROP USER IF EXISTS ''@localhost;\n\
+         GRANT ALL ON *.* TO root@localhost WITH GRANT OPTION;\n\
+         CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT, BINLOG MONITOR ON *.* TO {USER}@'%';\n"
+    );
+    let parts = [&[&*users], BOOTSTRAP, LEAN].concat();
+    let key = format!("data-{}-{}", MARIADB.name, cache::fingerprint(&parts));
     cache::entry(&cache::folder()?, &key, |draft, _| {
         eprintln!("initialising a data folder of {}", MARIADB.name);
         let shared = match &installation.root {
@@ -202,17 +211,7 @@ fn template(installation: &Installation) -> Result<PathBuf> {
             statements.extend(text);
             statements.push(b'\n');
         }
-        statements.extend(
-            format!(
-                "FLUSH PRIVILEGES;\n\
-                 CREATE OR REPLACE USER root@localhost;\n\
-                 DROP USER IF EXISTS ''@localhost;\n\
-                 GRANT ALL ON *.* TO root@localhost WITH GRANT OPTION;\n\
-                 CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD}';\n\
-                 GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT, BINLOG MONITOR ON *.* TO {USER}@'%';\n"
-            )
-            .bytes(),
-        );
+        statements.extend(users.bytes());
         let mut command = mariadbd(installation)?;
         command
             .arg("--bootstrap")

@@ -369,18 +369,17 @@ fn mysqld(installation: &Installation) -> Result<Command> {
 fn template(installation: &Installation) -> Result<PathBuf> {
     let version = process::run(mysqld(installation)?.arg("--version"), b"")?;
     let version = version.split_whitespace().nth(2).unwrap_or("unknown").to_owned();
-    cache::entry(&cache::folder()?, &format!("data-mysql-{version}"), |draft, _| {
+    let users = format!(
+        "CREATE USER '{USER}'@'%' IDENTIFIED WITH caching_sha2_password BY '{PASSWORD}';\n\
+         GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO '{USER}'@'%';\n\
+         CREATE USER 'root'@'127.0.0.1';\n\
+         GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n"
+    );
+    let key = format!("data-mysql-{version}-{}", cache::fingerprint(&[&[&*users], LEAN].concat()));
+    cache::entry(&cache::folder()?, &key, |draft, _| {
         eprintln!("initialising a data folder of MySQL {version}");
         let init = tempfile::NamedTempFile::new()?;
-        fs::write(
-            init.path(),
-            format!(
-                "CREATE USER '{USER}'@'%' IDENTIFIED WITH caching_sha2_password BY '{PASSWORD}';\n\
-                 GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO '{USER}'@'%';\n\
-                 CREATE USER 'root'@'127.0.0.1';\n\
-                 GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n"
-            ),
-        )?;
+        fs::write(init.path(), &users)?;
         let mut command = mysqld(installation)?;
         command
             .arg("--initialize-insecure")

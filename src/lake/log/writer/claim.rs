@@ -10,7 +10,7 @@ use crate::{
         log::{
             LogEntry, LogError, WriterId,
             chain::damaged,
-            head::{find_head, read_entry},
+            head::{find_head, read_entry, read_floor},
         },
         paths::{self, writer_tag},
     },
@@ -45,7 +45,8 @@ impl LogWriter {
             if let (false, Some(newest)) = (insist, &newest) {
                 watch(&*store, &*clock, newest, options.watch).await?;
             }
-            let catalog = load_catalog(&*store, newest.as_ref()).await?;
+            // Removed meanwhile: the head is not where it was found.
+            let Some(catalog) = load_catalog(&*store, newest.as_ref()).await? else { continue };
             let sealed = LogEntry::seal(claim(&*clock, &shard, &options, newest.as_ref(), &catalog))?;
             match commit::commit(&*store, &*clock, &sealed).await? {
                 Outcome::Ours => {
@@ -56,10 +57,10 @@ impl LogWriter {
                     return Ok(writer);
                 }
                 Outcome::Theirs(_) if insist => {}
-                Outcome::Theirs(other) => return Err(busy(&shard, sealed.entry.number, other.as_ref())),
+                Outcome::Theirs(other) => return Err(busy(&shard, sealed.entry.number, other.as_deref())),
             }
         }
-        let problem = format!("other writers made the next entry {CLAIMS_MAX} times in a row");
+        let problem = format!("the head moved or lost its catalog {CLAIMS_MAX} times in a row");
         Err(damaged(paths::head(&shard), problem))
     }
 
@@ -127,19 +128,23 @@ fn busy(shard: &Shard, number: u64, by: Option<&LogEntry>) -> LogError {
     LogError::Busy { shard: shard.clone(), number, by }
 }
 
-/// What is known of each origin at the head.
-async fn load_catalog(store: &dyn Store, newest: Option<&LogEntry>) -> Result<Catalog, LogError> {
-    let Some(newest) = newest else { return Ok(Catalog::default()) };
+/// What is known of each origin at the head. `None` when gc removed that since the head was found, which it does only
+/// after a newer entry repeated it.
+async fn load_catalog(store: &dyn Store, newest: Option<&LogEntry>) -> Result<Option<Catalog>, LogError> {
+    let Some(newest) = newest else { return Ok(Some(Catalog::default())) };
     let Entry { shard, number, catalog, catalog_at, .. } = &newest.entry;
     if let Some(catalog) = catalog {
-        return Ok(catalog.clone());
+        return Ok(Some(catalog.clone()));
     }
     let path = paths::entry(shard, *number);
     if catalog_at >= number {
         return Err(damaged(path, format!("it says that entry {catalog_at} has its catalog")));
     }
     let found = read_entry(store, shard, *catalog_at).await?.and_then(|e| e.entry.catalog);
-    found.ok_or_else(|| damaged(path, format!("entry {catalog_at}, which has its catalog, is not there")))
+    if found.is_none() && read_floor(store, shard).await? <= *catalog_at {
+        return Err(damaged(path, format!("entry {catalog_at}, which has its catalog, is not there")));
+    }
+    Ok(found)
 }
 
 fn claim(

@@ -27,7 +27,7 @@ pub(super) enum Outcome {
     /// Ours, perhaps by an attempt whose answer was lost.
     Ours,
     /// Another writer's; `None` when it is already removed.
-    Theirs(Option<LogEntry>),
+    Theirs(Option<Box<LogEntry>>),
 }
 
 /// Creates the object of `sealed` if it is absent.
@@ -43,11 +43,11 @@ pub(super) async fn commit(store: &dyn Store, clock: &dyn Clock, sealed: &LogEnt
         let definite = error.kind.is_definite();
         undecided |= !definite;
         if definite && !undecided {
-            return Err(LogError::Store(error));
+            return Err(error.into());
         }
         if definite || clock.monotonic().saturating_sub(started) >= COMMIT_TIME_MAX {
             let Entry { shard, number, .. } = &sealed.entry;
-            return Err(LogError::Undecided { shard: shard.clone(), number: *number, source: Some(error) });
+            return Err(LogError::Undecided { shard: shard.clone(), number: *number, source: Some(Box::new(error)) });
         }
         clock.sleep(wait).await;
         wait = (wait * 2).min(WAIT_MAX);
@@ -65,7 +65,7 @@ async fn attempt(store: &dyn Store, sealed: &LogEntry) -> Result<Result<Outcome,
     }
     match store.get(&path).await {
         Ok(Some(bytes)) if bytes == sealed.bytes => Ok(Ok(Outcome::Ours)),
-        Ok(Some(bytes)) => Ok(Ok(Outcome::Theirs(Some(LogEntry::parse(shard, *number, bytes)?)))),
+        Ok(Some(bytes)) => Ok(Ok(Outcome::Theirs(Some(Box::new(LogEntry::parse(shard, *number, bytes)?))))),
         Ok(None) => Ok(Ok(Outcome::Theirs(None))),
         Err(error) => Ok(Err(error)),
     }

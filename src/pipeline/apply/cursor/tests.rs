@@ -90,10 +90,7 @@ fn all() -> Scope {
 
 #[test]
 fn a_tick_takes_whole_entries_until_its_bytes_are_full() {
-    let mut c = cursor(vec![
-        entry(1, vec![file("a", 1, 60), file("b", 2, 60)]),
-        entry(2, vec![file("a", 3, 1)]),
-    ]);
+    let mut c = cursor(vec![entry(1, vec![file("a", 1, 60), file("b", 2, 60)]), entry(2, vec![file("a", 3, 1)])]);
     let work = take(&mut c, 100, &all());
     assert_eq!((work.bytes, rows(&work)), (120, 2), "an entry is never split for its size");
     assert_eq!(c.position(), LogPosition { entry: 2, step: 0 });

@@ -93,7 +93,10 @@ impl Decoder {
         // there is only known here.
         let traceless = alter.rewrites_rows && alter.adds.is_empty() && alter.drops.is_empty();
         for (from, to) in &alter.renames {
-            self.needs_snapshot(i, format!("column {from:?} was renamed to {to:?}: older rows have their values under the old name"));
+            self.needs_snapshot(
+                i,
+                format!("column {from:?} was renamed to {to:?}: older rows have their values under the old name"),
+            );
         }
         self.tables[i].added.extend(alter.adds);
         self.tables[i].rewritten |= traceless;
@@ -118,7 +121,10 @@ impl Decoder {
             self.floor(from, FloorCause::Drop, committed_at);
             if self.table_named(&to.database, &to.table).is_some() {
                 self.floor(to, FloorCause::Rename, committed_at);
-                self.stale(to, &format!("RENAME TABLE put the rows of {}.{} under its name", from.database, from.table));
+                self.stale(
+                    to,
+                    &format!("RENAME TABLE put the rows of {}.{} under its name", from.database, from.table),
+                );
             }
         }
     }
@@ -134,7 +140,9 @@ impl Decoder {
 /// Whether `shadow` is a name that online schema change tools give to a helper of `table`.
 fn is_shadow_of(shadow: &TableName, table: &TableName) -> bool {
     shadow.database == table.database
-        && shadow.table.strip_prefix('_').and_then(|s| s.strip_prefix(table.table.as_str())).is_some_and(|end| {
-            matches!(end, "_gho" | "_del" | "_new" | "_old")
-        })
+        && shadow
+            .table
+            .strip_prefix('_')
+            .and_then(|s| s.strip_prefix(table.table.as_str()))
+            .is_some_and(|end| matches!(end, "_gho" | "_del" | "_new" | "_old"))
 }

@@ -122,8 +122,7 @@ impl Decoder {
     fn replan(&mut self, i: usize, map: &Arc<TableMap>) -> Result<Option<Arc<Plan>>, ExtractError> {
         self.seal_table(i, SealReason::Schema);
         let declared = self.runtime.block_on(self.source.declared(&map.database, &map.table))?;
-        let declared =
-            Declared { booleans: declared.booleans.into_iter().collect(), unique_key: declared.unique_key };
+        let declared = Declared { booleans: declared.booleans.into_iter().collect(), unique_key: declared.unique_key };
         let plan = match Plan::compile(map, &declared, &tables::policies(&self.tables[i].rule)) {
             Ok(plan) => Arc::new(plan),
             Err(e) => {
@@ -221,7 +220,7 @@ impl Decoder {
             return;
         }
         self.since.get_or_insert_with(Instant::now);
-        let table = &mut self.tables[i];
+        let table = &self.tables[i];
         let net = table.rule.lake == LakeChanges::Net;
         let schema = Arc::clone(open.schema());
         let sealed = open.seal();
@@ -232,11 +231,9 @@ impl Decoder {
             target: table.target().clone(),
             schema,
             first_seq: sealed.first_seq(),
-            part: table.parts,
             committed_at: self.day * DAY_US,
             net,
         };
-        table.parts += 1;
         let file = self.start_file(order, sealed);
         self.pending.push(Pending::File(file));
     }
@@ -250,7 +247,13 @@ impl Decoder {
 }
 
 /// Adds a sealed batch's figures to the metrics.
-pub(super) fn count_sealed(shard: &ShardMetrics, process: &Metrics, target: &Target, schema: &TableSchema, sealed: &Sealed) {
+pub(super) fn count_sealed(
+    shard: &ShardMetrics,
+    process: &Metrics,
+    target: &Target,
+    schema: &TableSchema,
+    sealed: &Sealed,
+) {
     shard.read(0, 0, sealed.decoded);
     for (column, note, count) in sealed.notes.iter() {
         let Some(column) = schema.columns.get(column) else { continue };

@@ -45,10 +45,14 @@ impl World {
         self.micros.fetch_add(by.as_micros() as u64, Ordering::SeqCst);
     }
 
+    pub(super) fn is_real(&self) -> bool {
+        self.real
+    }
+
     /// Real stores need real time, which passes here; the memory needs none.
     pub(super) fn let_io_run(&self) {
         if self.real {
-            std::thread::sleep(Duration::from_micros(100));
+            std::thread::sleep(Duration::from_micros(500));
         }
     }
 

@@ -45,7 +45,9 @@ impl Kind {
             Self::Boolean => format!("CAST({column} <> 0 AS CHAR)"),
             Self::Integer => format!("CAST({column} + 0 AS CHAR)"),
             Self::Decimal | Self::Date => format!("CAST({column} AS CHAR)"),
-            Self::Float => format!("CAST(CAST({column} AS DOUBLE) AS CHAR)"),
+            // Not by CAST to CHAR, which cuts what is wider than 22 characters. FLOAT by itself would
+            // be printed with six digits.
+            Self::Float => format!("CAST({column} AS DOUBLE)"),
             Self::Instant => format!("DATE_FORMAT({column}, '%Y-%m-%d %H:%i:%s.%f')"),
             Self::Text => format!("CONVERT({column} USING utf8mb4)"),
             Self::Bytes => format!("CONCAT('x', HEX({column}))"),
