@@ -88,6 +88,7 @@ pub(super) fn show_create(database: &str, table: &str) -> String {
 
 pub(super) const FAMILY: &str = "SELECT @@version, @@version_comment";
 pub(super) const GLOBAL_VARIABLES: &str = "SHOW GLOBAL VARIABLES";
+pub(super) const GRANTS: &str = "SHOW GRANTS";
 pub(super) const CURRENT_USER: &str = "SELECT CURRENT_USER()";
 
 /// Replicas that are connected now; needs REPLICATION SLAVE. The second is for MySQL before 8.0.22 and MariaDB.
@@ -100,7 +101,8 @@ pub(super) const REPLICA_STATUS: [&str; 2] = ["SHOW REPLICA STATUS", "SHOW SLAVE
 pub(super) const BINLOG_STATUS: [&str; 2] = ["SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"];
 
 /// Amazon RDS and Aurora: how long binlogs are kept; other servers do not have the table.
-pub(super) const RDS_RETENTION: &str = "SELECT value FROM mysql.rds_configuration WHERE name = 'binlog retention hours'";
+pub(super) const RDS_RETENTION: &str =
+    "SELECT value FROM mysql.rds_configuration WHERE name = 'binlog retention hours'";
 
 /// Succeeds with the SELECT privilege on the table and reads nothing.
 pub(super) fn may_select(database: &str, table: &str) -> String {

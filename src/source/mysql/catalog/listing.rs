@@ -114,7 +114,9 @@ fn has_cascade(create: &str) -> bool {
             .iter()
             .any(|act| line.contains(&format!(" ON DELETE {act}")) || line.contains(&format!(" ON UPDATE {act}")))
     };
-    create.lines().any(|line| line.trim_start().starts_with("CONSTRAINT ") && line.contains(" FOREIGN KEY ") && acts(line))
+    create
+        .lines()
+        .any(|line| line.trim_start().starts_with("CONSTRAINT ") && line.contains(" FOREIGN KEY ") && acts(line))
 }
 
 #[cfg(test)]
