@@ -185,7 +185,9 @@ async fn open_log(extract: &Extract, take_over: bool) -> Result<Option<LogWriter
                 tracing::info!(%shard, files = swept.files, bytes = swept.bytes, "removed files that an earlier run did not commit");
             }
             Ok(_) => {}
-            Err(e) => tracing::warn!(%shard, error = crate::pipeline::chain(&e), "cannot remove what an earlier run left"),
+            Err(e) => {
+                tracing::warn!(%shard, error = crate::pipeline::chain(&e), "cannot remove what an earlier run left")
+            }
         }
     });
     Ok(Some(log))
