@@ -15,8 +15,7 @@ use mysql_async::{Conn, Error as DriverFailure, prelude::Queryable};
 
 use super::{
     connect::{Address, ConnectError},
-    sql,
-    start,
+    sql, start,
     table_map::Flavor,
 };
 use crate::model::{Finding, Shard};
@@ -117,11 +116,12 @@ pub async fn preflight(
     };
     let (variables, account) = match facts(&mut conn).await {
         Ok(facts) => facts,
-        Err(e) => return failed(Finding::problem(subject, format!("cannot read the settings of the server: {e}"), RETRY)),
+        Err(e) => {
+            return failed(Finding::problem(subject, format!("cannot read the settings of the server: {e}"), RETRY));
+        }
     };
     let server = server(&mut conn, &variables).await;
-    let mut check =
-        Check { subject, conn, variables, server, account, server_id, captured, findings: Vec::new() };
+    let mut check = Check { subject, conn, variables, server, account, server_id, captured, findings: Vec::new() };
     let mut tables = Vec::new();
     if settings::family(&mut check) {
         let may_read_logs = privileges::replication(&mut check).await;
@@ -152,7 +152,9 @@ fn refused(subject: &str, address: &Address, error: &ConnectError) -> Finding {
              REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO '{}'@'%'",
             address.user, address.user
         ),
-        ConnectError::NoTls { .. } => "enable TLS on the server, or set tls.mode = \"disabled\" for this source".to_owned(),
+        ConnectError::NoTls { .. } => {
+            "enable TLS on the server, or set tls.mode = \"disabled\" for this source".to_owned()
+        }
         ConnectError::WrongName { .. } => "set tls.server_name to a name in the certificate".to_owned(),
         ConnectError::Unreachable { .. } | ConnectError::Refused { .. } => {
             format!("check that {}:{} is reachable from here and is a MySQL server", address.host, address.port)

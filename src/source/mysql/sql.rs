@@ -95,7 +95,8 @@ pub(super) const REPLICA_STATUS: [&str; 2] = ["SHOW REPLICA STATUS", "SHOW SLAVE
 pub(super) const BINLOG_STATUS: [&str; 2] = ["SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"];
 
 /// Amazon RDS and Aurora: how long binlogs are kept; other servers do not have the table.
-pub(super) const RDS_RETENTION: &str = "SELECT value FROM mysql.rds_configuration WHERE name = 'binlog retention hours'";
+pub(super) const RDS_RETENTION: &str =
+    "SELECT value FROM mysql.rds_configuration WHERE name = 'binlog retention hours'";
 
 /// Succeeds with the SELECT privilege on the table and reads nothing.
 pub(super) fn may_select(database: &str, table: &str) -> String {

@@ -65,7 +65,9 @@ pub enum StartError {
         found: String,
     },
     /// The protocol has 32 bits for an offset.
-    #[error("reading without GTIDs cannot continue at {file}:{offset}, behind 4 GiB: take new snapshots, and set gtid_mode=ON")]
+    #[error(
+        "reading without GTIDs cannot continue at {file}:{offset}, behind 4 GiB: take new snapshots, and set gtid_mode=ON"
+    )]
     BeyondReach {
         /// File.
         file: String,

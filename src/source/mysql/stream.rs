@@ -4,19 +4,18 @@ mod error;
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, time::Duration};
 
-use futures::{FutureExt as _, StreamExt as _};
 pub use error::{Remedy, StreamError};
+use futures::{FutureExt as _, StreamExt as _};
 use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, binlog::events::Event, prelude::*};
 
 use super::{
     channel::Sender,
     connect::Address,
+    cursor::Cursor,
     event::{Batch, Connected, FLAG_ARTIFICIAL, FLAG_IGNORABLE, FLAG_IN_USE, HEADER_LEN, Head, StreamPosition, code},
     gtid::Executed,
     payload::{self, Expansion, PayloadError},
-    sql,
-    start,
-    cursor::Cursor,
+    sql, start,
 };
 
 /// How often the server says that it is alive when the log is silent.

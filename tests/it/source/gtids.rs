@@ -12,7 +12,8 @@ use super::reading::Reading;
 
 /// A set in the server's notation, not in canonical order.
 fn set() -> impl Strategy<Value = String> {
-    let uuid = prop::sample::select(vec!["3e11fa47-71ca-11e1-9e33-c80aa9429562", "00000000-0000-0000-0000-000000000001"]);
+    let uuid =
+        prop::sample::select(vec!["3e11fa47-71ca-11e1-9e33-c80aa9429562", "00000000-0000-0000-0000-000000000001"]);
     let tag = prop::sample::select(vec!["", "a:", "zz_1:"]);
     let interval = (1u64..30, 0u64..6).prop_map(|(start, more)| format!("{start}-{}", start + more));
     let block = (uuid, tag, prop::collection::vec(interval, 1..4))

@@ -29,7 +29,9 @@ async fn mariadb_is_read_and_resumed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn compressed_events_are_expanded() {
-    let mariadb = MariaDb::start(&["--binlog-row-metadata=FULL", "--log-bin-compress=ON", "--log-bin-compress-min-len=10"]).unwrap();
+    let mariadb =
+        MariaDb::start(&["--binlog-row-metadata=FULL", "--log-bin-compress=ON", "--log-bin-compress-min-len=10"])
+            .unwrap();
     mariadb.sql("CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY)").unwrap();
     let mut reading = Reading::start(&mariadb.url(), StartPoint::Latest).await.unwrap();
     let many: Vec<_> = (1..=500).map(|id| format!("({id})")).collect();
@@ -51,6 +53,7 @@ async fn xa_transactions_of_mariadb() {
     mariadb.sql(&xa(2, "XA PREPARE 'g','b'; XA ROLLBACK 'g','b'")).unwrap();
     mariadb.sql(&xa(3, "XA COMMIT 'g','b' ONE PHASE")).unwrap();
     let xid = "X'67',X'62',1";
-    let (prepared, committed, undone) = (format!("prepared {xid}"), format!("committed {xid}"), format!("undone {xid}"));
+    let (prepared, committed, undone) =
+        (format!("prepared {xid}"), format!("committed {xid}"), format!("undone {xid}"));
     assert_eq!(reading.take_seen(7).await, [&prepared, "t+1", &committed, &prepared, "t+2", &undone, "t+3"]);
 }

@@ -7,7 +7,9 @@ use super::reading::{Reading, inserted, inserts};
 
 fn server() -> Mysql {
     let mysql = Mysql::start(MysqlOptions::default()).unwrap();
-    mysql.sql("CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY); CREATE TABLE d.u (id INT PRIMARY KEY)").unwrap();
+    mysql
+        .sql("CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY); CREATE TABLE d.u (id INT PRIMARY KEY)")
+        .unwrap();
     mysql
 }
 
@@ -99,7 +101,10 @@ async fn compressed_transactions_arrive_whole() {
     let mysql = server();
     let mut reading = latest(&mysql).await;
     let many: Vec<_> = (1..=5000).map(|id| format!("({id})")).collect();
-    let batch = format!("SET binlog_transaction_compression=ON; INSERT INTO d.t VALUES {}; INSERT INTO d.u VALUES (1)", many.join(","));
+    let batch = format!(
+        "SET binlog_transaction_compression=ON; INSERT INTO d.t VALUES {}; INSERT INTO d.u VALUES (1)",
+        many.join(",")
+    );
     mysql.sql(&batch).unwrap();
     let seen = reading.take_seen(5001).await;
     assert_eq!(seen[..5000], inserted("t", 1, 5000));
@@ -119,7 +124,8 @@ async fn xa_transactions_are_prepared_and_decided() {
     mysql.sql(&xa(2, "XA PREPARE 'g','b'; XA ROLLBACK 'g','b'")).unwrap();
     mysql.sql(&xa(3, "XA COMMIT 'g','b' ONE PHASE")).unwrap();
     let xid = "X'67',X'62',1";
-    let (prepared, committed, undone) = (format!("prepared {xid}"), format!("committed {xid}"), format!("undone {xid}"));
+    let (prepared, committed, undone) =
+        (format!("prepared {xid}"), format!("committed {xid}"), format!("undone {xid}"));
     assert_eq!(reading.take_seen(7).await, [&prepared, "t+1", &committed, &prepared, "t+2", &undone, "t+3"]);
     assert_eq!(reading.assembler.position().gtid_set.as_deref(), Some(&*mysql.gtid_executed().unwrap()));
 }

@@ -90,7 +90,9 @@ fn run(assembler: &mut Assembler, log: &Log) -> Result<Vec<String>, AssemblerErr
                 Event::Ddl { ddl: Ddl { change: Change::Truncate(t) }, committed_at_us } => {
                     format!("truncate {} {committed_at_us}", t.table)
                 }
-                Event::Ddl { ddl: Ddl { change: Change::CreateTable { table, .. } }, .. } => format!("create {}", table.table),
+                Event::Ddl { ddl: Ddl { change: Change::CreateTable { table, .. } }, .. } => {
+                    format!("create {}", table.table)
+                }
                 Event::Ddl { ddl, .. } => format!("{ddl:?}"),
                 Event::StatementDml { tables } => format!("text {}", tables.len()),
                 Event::XaPrepare { xid } => format!("prepare {xid}"),
@@ -115,7 +117,10 @@ fn a_transaction_with_several_tables() {
     assert_eq!(run(&mut a, &log).unwrap(), ["begin 1 1000", "rows c1 5", "rows c2 5", "commit"]);
     assert_eq!(gtids(&a), ":1");
     let position = a.position();
-    assert_eq!((position.file.as_deref(), position.offset, position.server_uuid.as_deref()), (Some("b.1"), 900, Some("u")));
+    assert_eq!(
+        (position.file.as_deref(), position.offset, position.server_uuid.as_deref()),
+        (Some("b.1"), 900, Some("u"))
+    );
 }
 
 #[test]
@@ -255,7 +260,8 @@ fn rotation_moves_the_file_and_a_server_start_undoes_the_open_group() {
     let mut a = assembler();
     run(&mut a, &Log::default().rotate("b.2")).unwrap();
     assert_eq!((a.position().file.as_deref(), a.position().offset), (Some("b.2"), 4));
-    let torn = Log::default().gtid(1).query("BEGIN").map(1, "c1").insert(1, true).event(code::FORMAT_DESCRIPTION, vec![4, 0]);
+    let torn =
+        Log::default().gtid(1).query("BEGIN").map(1, "c1").insert(1, true).event(code::FORMAT_DESCRIPTION, vec![4, 0]);
     assert_eq!(run(&mut a, &torn).unwrap(), ["begin 1 1000", "rows c1 5", "rollback"]);
     assert_eq!(gtids(&a), "");
 }
@@ -271,7 +277,10 @@ fn broken_sequences_are_errors_with_a_place() {
         (Log::default().gtid(1).query("BEGIN").insert(1, true), "UnknownTable"),
         (Log::default().event(code::GTID, vec![1]), "Malformed"),
         (Log::default().event(code::QUERY, vec![1]), "Malformed"),
-        (Log::default().gtid(1).query("BEGIN").map(1, "c1").event(code::WRITE_ROWS, vec![1, 0, 0, 0, 0, 0, 0, 0]), "Rows"),
+        (
+            Log::default().gtid(1).query("BEGIN").map(1, "c1").event(code::WRITE_ROWS, vec![1, 0, 0, 0, 0, 0, 0, 0]),
+            "Rows",
+        ),
     ] {
         let error = run(&mut assembler(), &log).unwrap_err();
         assert!(format!("{:?}", error.fault).starts_with(what), "{what}: {error:?}");

@@ -47,7 +47,9 @@ impl List {
         match (self, part) {
             (Self::Partitions, _) => true,
             (Self::Order, [column]) => column.name().is_some(),
-            (Self::Order, [column, direction]) => column.name().is_some() && (direction.is("ASC") || direction.is("DESC")),
+            (Self::Order, [column, direction]) => {
+                column.name().is_some() && (direction.is("ASC") || direction.is("DESC"))
+            }
             _ => false,
         }
     }

@@ -97,7 +97,8 @@ fn statements_that_concern_no_captured_rows() {
 
 #[test]
 fn create_drop_truncate_rename() {
-    let create = |table: &str, if_not_exists, or_replace| Change::CreateTable { table: name(table), if_not_exists, or_replace };
+    let create =
+        |table: &str, if_not_exists, or_replace| Change::CreateTable { table: name(table), if_not_exists, or_replace };
     for (sql, change) in [
         ("CREATE TABLE t (a INT)", create("t", false, false)),
         ("CREATE TABLE x.t LIKE y.u", create("x.t", false, false)),
@@ -134,18 +135,57 @@ fn create_drop_truncate_rename() {
 #[test]
 fn alterations_of_metadata_only() {
     for part in [
-        "ENGINE=InnoDB", "ENGINE InnoDB", "ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=8", "COMMENT='drop column a'", "FORCE",
-        "ORDER BY a, b DESC, FORCE", "REBUILD PARTITION p, q", "REORGANIZE PARTITION p, q INTO (PARTITION r VALUES LESS THAN (9))", "DEFAULT CHARACTER SET utf8mb4", "CHARSET=latin1", "CHARACTER SET = utf8mb4 COLLATE utf8mb4_bin",
-        "DEFAULT CHARSET utf8mb4", "ADD INDEX (a)", "ADD KEY k (a, b(10))", "ADD UNIQUE KEY u (a)", "ADD UNIQUE (a)",
-        "ADD FULLTEXT INDEX f (a) WITH PARSER ngram", "ADD SPATIAL INDEX (g)", "ADD CONSTRAINT c FOREIGN KEY (a) REFERENCES u (b)",
-        "ADD FOREIGN KEY (a) REFERENCES u (b) ON DELETE CASCADE", "ADD CONSTRAINT c CHECK (a > 0)", "ADD CHECK (a > 0)",
-        "DROP INDEX i", "DROP KEY k", "DROP FOREIGN KEY f", "DROP CONSTRAINT c", "DROP CHECK c", "RENAME INDEX a TO b",
-        "RENAME KEY a TO b", "ALTER COLUMN a SET DEFAULT 5", "ALTER a DROP DEFAULT", "ALTER COLUMN a SET INVISIBLE",
-        "ALTER INDEX i INVISIBLE", "ALTER CHECK c NOT ENFORCED", "DISABLE KEYS", "ENABLE KEYS", "AUTO_INCREMENT=100",
-        "ALGORITHM=INPLACE, LOCK=NONE", "PARTITION BY HASH(a) PARTITIONS 4", "ADD PARTITION (PARTITION p VALUES LESS THAN (9))",
-        "ADD PARTITION PARTITIONS 2", "COALESCE PARTITION 2", "REORGANIZE PARTITION p INTO (PARTITION q VALUES LESS THAN (9))",
-        "REBUILD PARTITION p", "OPTIMIZE PARTITION ALL", "REMOVE PARTITIONING", "WITHOUT VALIDATION", "STATS_PERSISTENT=1",
-        "ADD INDEX IF NOT EXISTS i (a), DROP INDEX IF EXISTS j", "SECONDARY_ENGINE=NULL", "ADD VECTOR INDEX (v)",
+        "ENGINE=InnoDB",
+        "ENGINE InnoDB",
+        "ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=8",
+        "COMMENT='drop column a'",
+        "FORCE",
+        "ORDER BY a, b DESC, FORCE",
+        "REBUILD PARTITION p, q",
+        "REORGANIZE PARTITION p, q INTO (PARTITION r VALUES LESS THAN (9))",
+        "DEFAULT CHARACTER SET utf8mb4",
+        "CHARSET=latin1",
+        "CHARACTER SET = utf8mb4 COLLATE utf8mb4_bin",
+        "DEFAULT CHARSET utf8mb4",
+        "ADD INDEX (a)",
+        "ADD KEY k (a, b(10))",
+        "ADD UNIQUE KEY u (a)",
+        "ADD UNIQUE (a)",
+        "ADD FULLTEXT INDEX f (a) WITH PARSER ngram",
+        "ADD SPATIAL INDEX (g)",
+        "ADD CONSTRAINT c FOREIGN KEY (a) REFERENCES u (b)",
+        "ADD FOREIGN KEY (a) REFERENCES u (b) ON DELETE CASCADE",
+        "ADD CONSTRAINT c CHECK (a > 0)",
+        "ADD CHECK (a > 0)",
+        "DROP INDEX i",
+        "DROP KEY k",
+        "DROP FOREIGN KEY f",
+        "DROP CONSTRAINT c",
+        "DROP CHECK c",
+        "RENAME INDEX a TO b",
+        "RENAME KEY a TO b",
+        "ALTER COLUMN a SET DEFAULT 5",
+        "ALTER a DROP DEFAULT",
+        "ALTER COLUMN a SET INVISIBLE",
+        "ALTER INDEX i INVISIBLE",
+        "ALTER CHECK c NOT ENFORCED",
+        "DISABLE KEYS",
+        "ENABLE KEYS",
+        "AUTO_INCREMENT=100",
+        "ALGORITHM=INPLACE, LOCK=NONE",
+        "PARTITION BY HASH(a) PARTITIONS 4",
+        "ADD PARTITION (PARTITION p VALUES LESS THAN (9))",
+        "ADD PARTITION PARTITIONS 2",
+        "COALESCE PARTITION 2",
+        "REORGANIZE PARTITION p INTO (PARTITION q VALUES LESS THAN (9))",
+        "REBUILD PARTITION p",
+        "OPTIMIZE PARTITION ALL",
+        "REMOVE PARTITIONING",
+        "WITHOUT VALIDATION",
+        "STATS_PERSISTENT=1",
+        "ADD INDEX IF NOT EXISTS i (a), DROP INDEX IF EXISTS j",
+        "SECONDARY_ENGINE=NULL",
+        "ADD VECTOR INDEX (v)",
     ] {
         for sql in [format!("ALTER TABLE t {part}"), format!("alter table `d`.`t`  {part} /* c */")] {
             let alter = alter(&sql);
@@ -158,10 +198,22 @@ fn alterations_of_metadata_only() {
 #[test]
 fn alterations_that_change_rows_without_events() {
     for part in [
-        "MODIFY a BIGINT", "MODIFY COLUMN a VARCHAR(9) CHARACTER SET latin1 FIRST", "CHANGE a a BIGINT",
-        "CONVERT TO CHARACTER SET utf8mb4", "CONVERT TO CHARSET utf8mb4 COLLATE utf8mb4_bin", "DROP PARTITION p",
-        "TRUNCATE PARTITION p, q", "TRUNCATE PARTITION ALL", "DISCARD TABLESPACE", "IMPORT TABLESPACE", "IMPORT PARTITION p TABLESPACE",
-        "ADD SYSTEM VERSIONING", "DROP SYSTEM VERSIONING", "SOMETHING NEW", "ENGINE=InnoDB, SOMETHING NEW", "ORDER BY a, SOMETHING NEW AGAIN",
+        "MODIFY a BIGINT",
+        "MODIFY COLUMN a VARCHAR(9) CHARACTER SET latin1 FIRST",
+        "CHANGE a a BIGINT",
+        "CONVERT TO CHARACTER SET utf8mb4",
+        "CONVERT TO CHARSET utf8mb4 COLLATE utf8mb4_bin",
+        "DROP PARTITION p",
+        "TRUNCATE PARTITION p, q",
+        "TRUNCATE PARTITION ALL",
+        "DISCARD TABLESPACE",
+        "IMPORT TABLESPACE",
+        "IMPORT PARTITION p TABLESPACE",
+        "ADD SYSTEM VERSIONING",
+        "DROP SYSTEM VERSIONING",
+        "SOMETHING NEW",
+        "ENGINE=InnoDB, SOMETHING NEW",
+        "ORDER BY a, SOMETHING NEW AGAIN",
     ] {
         let sql = format!("ALTER TABLE t {part}");
         assert!(alter(&sql).rewrites_rows, "{sql}");
@@ -184,10 +236,14 @@ fn columns_that_come_go_and_change_their_name() {
     assert!(alter("ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (b)").changes_key);
     assert!(alter("ALTER TABLE t ADD CONSTRAINT pk PRIMARY KEY (b)").changes_key);
     assert!(alter("ALTER TABLE t ADD id INT PRIMARY KEY").changes_key);
-    for sql in ["ALTER TABLE t RENAME u", "ALTER TABLE t RENAME TO u", "ALTER TABLE t RENAME AS u", "ALTER TABLE t RENAME = u"] {
+    for sql in
+        ["ALTER TABLE t RENAME u", "ALTER TABLE t RENAME TO u", "ALTER TABLE t RENAME AS u", "ALTER TABLE t RENAME = u"]
+    {
         assert_eq!(alter(sql), Alter { renamed_to: Some(name("u")), ..plain("t") }, "{sql}");
     }
-    for sql in ["ALTER IGNORE TABLE t FORCE", "ALTER ONLINE TABLE t WAIT 5 FORCE", "ALTER TABLE IF EXISTS t NOWAIT FORCE"] {
+    for sql in
+        ["ALTER IGNORE TABLE t FORCE", "ALTER ONLINE TABLE t WAIT 5 FORCE", "ALTER TABLE IF EXISTS t NOWAIT FORCE"]
+    {
         assert_eq!(alter(sql), plain("t"), "{sql}");
     }
 }

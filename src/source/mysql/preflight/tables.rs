@@ -58,7 +58,8 @@ async fn keys(check: &mut Check<'_>, names: &[&TableName]) {
     };
     let without: Vec<_> = names.iter().copied().filter(|name| !keyed.contains(name)).collect();
     if !without.is_empty() {
-        let what = format!("tables without a primary key or a unique key without NULL cannot be merged: {}", list(&without));
+        let what =
+            format!("tables without a primary key or a unique key without NULL cannot be merged: {}", list(&without));
         check.warning(what, "ALTER TABLE … ADD PRIMARY KEY (…), or exclude the tables");
     }
 }
