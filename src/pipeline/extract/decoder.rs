@@ -327,9 +327,6 @@ impl Decoder {
 
     fn cut(&mut self, position: Position) -> Result<(), ExtractError> {
         self.seal_all();
-        for table in &mut self.tables {
-            table.parts = 0;
-        }
         self.since = None;
         self.last_cut = Instant::now();
         self.last_position = position.clone();

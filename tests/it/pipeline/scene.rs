@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -212,6 +212,11 @@ impl Scene {
 
     pub(super) fn s3(&self) -> Result<&S3> {
         self.s3.as_ref().context("the lake is in a folder")
+    }
+
+    /// Where the program runs.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Folder of the lake's files.

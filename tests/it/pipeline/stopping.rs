@@ -10,6 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tailwater::lake::{Directory, LogWriter, OpenOptions, SystemClock, WriterId};
 use tailwater::model::{Digest, Shard};
+use tailwater::warehouse::sqlite::{Durability, Sqlite};
+use tailwater::warehouse::{Claim, Warehouse as _};
 use tailwater_servers::{Proxy, S3Fault};
 use tokio::runtime::Runtime;
 
@@ -175,25 +177,57 @@ fn a_process_that_was_replaced_stops_with_its_own_code() -> Result<()> {
     scene.log_is_whole()
 }
 
+/// Another machine's applier holds the group and is alive: this one waits for its silence, and refuses.
 #[test]
-fn a_second_applier_of_a_group_is_refused_unless_it_takes_over() -> Result<()> {
+fn an_applier_refuses_a_group_that_another_applies() -> Result<()> {
+    let scene = Setup::new("appliers").one_shard().start()?;
+    scene.sql(0, &format!("{TABLE} {ROWS}"))?;
+    scene.once()?;
+    let runtime = Runtime::new()?;
+    let warehouse = Sqlite::new(scene.folder().join("warehouse.db"), Durability::Full);
+    let hold = || {
+        let claim = Claim {
+            group: format!("{}/main", scene.name),
+            writer: "elsewhere:appliers/00000007".to_owned(),
+            quiet: Duration::ZERO,
+        };
+        runtime.block_on(warehouse.open_group(&claim)).context("the other's claim")
+    };
+    hold()?;
+    let before = scene.log()?.len();
+    let mut refused = scene.start(&["apply", "--once"])?;
+    let status = loop {
+        if let Some(status) = refused.ended()? {
+            break status;
+        }
+        hold()?;
+        thread::sleep(Duration::from_millis(500));
+    };
+    let said = scene.log()?.split_off(before);
+    ensure!(status.code() == Some(FENCED), "{status}:\n{said}");
+    ensure!(said.contains("is being applied by elsewhere:appliers") && said.contains("--take-over"), "{said}");
+    scene.sql(0, ROWS)?;
+    scene.complete(&["extract", "--once"])?;
+    scene.complete(&["apply", "--once", "--take-over"])?;
+    scene.equal(&["t"])
+}
+
+/// A second applier on the same machine is a restart; the first finds out at its next merge and stops.
+#[test]
+fn an_applier_that_was_replaced_stops_with_its_own_code() -> Result<()> {
     for engine in Engine::BOTH {
-        let scene = Setup::new("appliers").to(engine).start()?;
+        let scene = Setup::new("replaced").to(engine).start()?;
         scene.sql_all(&format!("{TABLE} {ROWS}"))?;
         scene.complete(&["extract", "--once"])?;
         let mut first = scene.start(&["apply"])?;
         scene.becomes_equal(&["t"], &mut first)?;
-        let said = scene.ends_with(&["apply", "--once"], FENCED)?;
-        ensure!(said.contains("is being applied by") && said.contains("--take-over"), "{said}");
-        scene.sql_all(ROWS)?;
-        scene.complete(&["extract", "--once"])?;
-        scene.complete(&["apply", "--once", "--take-over"])?;
-        scene.equal(&["t"])?;
-        // The first finds out at its next merge.
+        scene.complete(&["apply", "--once"])?;
         scene.sql_all(ROWS)?;
         scene.complete(&["extract", "--once"])?;
         let status = first.wait(LIMIT)?;
-        ensure!(status.code() == Some(FENCED), "{status}:\n{}", scene.log()?);
+        let said = scene.log()?;
+        ensure!(status.code() == Some(FENCED), "{status}:\n{said}");
+        ensure!(said.contains("was taken over by"), "{said}");
         scene.complete(&["apply", "--once"])?;
         scene.equal(&["t"])?;
     }

@@ -230,7 +230,7 @@ impl Decoder {
             return;
         }
         self.since.get_or_insert_with(Instant::now);
-        let table = &mut self.tables[i];
+        let table = &self.tables[i];
         let net = table.rule.lake == LakeChanges::Net;
         let schema = Arc::clone(open.schema());
         let sealed = open.seal();
@@ -241,11 +241,9 @@ impl Decoder {
             target: table.target().clone(),
             schema,
             first_seq: sealed.first_seq(),
-            part: table.parts,
             committed_at: self.day * DAY_US,
             net,
         };
-        table.parts += 1;
         let file = self.start_file(order, sealed);
         self.pending.push(Pending::File(file));
     }

@@ -305,10 +305,9 @@ fn default(mut p: Parser<'_>) -> AddedDefault {
             }
             // The names behind these are no keywords.
             t if t.is("AFTER") || t.is("COLLATE") || t.is("CHARSET") => drop(p.next()),
-            t if t.is("NOT") && p.eat(&["NULL"]) => {
-                if !explicit && found == AddedDefault::Null {
-                    found = AddedDefault::Implicit;
-                }
+            // The order matters: NULL is eaten with its NOT also where a default was found before.
+            t if t.is("NOT") && p.eat(&["NULL"]) && !explicit && found == AddedDefault::Null => {
+                found = AddedDefault::Implicit;
             }
             t if t.is("PRIMARY") && !explicit && found == AddedDefault::Null => found = AddedDefault::Implicit,
             t if t.is("NULL") && !explicit => found = AddedDefault::Null,

@@ -46,8 +46,9 @@ impl Kind {
             Self::Integer => format!("CAST({column} + 0 AS CHAR)"),
             Self::Decimal => format!("CAST({column} AS CHAR)"),
             Self::Date => no_zero_date(&column, &format!("CAST({column} AS CHAR)")),
-            // A double as the server prints it; CAST to CHAR would round to the width of a column.
-            Self::Float => format!("{column} + 0e0"),
+            // Not by CAST to CHAR, which cuts what is wider than 22 characters. FLOAT by itself would
+            // be printed with six digits.
+            Self::Float => format!("CAST({column} AS DOUBLE)"),
             Self::Instant => no_zero_date(&column, &format!("DATE_FORMAT({column}, '%Y-%m-%d %H:%i:%s.%f')")),
             Self::Text => format!("CONVERT({column} USING utf8mb4)"),
             Self::Bytes => format!("CONCAT('x', HEX({column}))"),
