@@ -110,6 +110,7 @@ impl Session<'_> {
     async fn work(&mut self, state: GroupState, backoff: &mut Backoff) -> Result<(), ApplyError> {
         self.open_logs(&state).await?;
         catch_up::run(self, &state).await?;
+        self.count_parked();
         let mut stop = self.apply.stop.clone();
         let mut drain = self.apply.drain.clone();
         let mut looked = Instant::now();
@@ -199,6 +200,7 @@ impl Session<'_> {
         let moves = tick.moves.clone();
         let parked = self.apply.perform(&self.fence, &mut self.number, &mut self.targets, tick).await?;
         self.behind.extend(parked);
+        self.count_parked();
         for step in moves {
             if let Some(reader) = self.readers.get_mut(&step.shard) {
                 reader.stands = Some(step.to.position);
@@ -209,6 +211,11 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    fn count_parked(&self) {
+        let parked = self.behind.iter().filter(|origin| self.apply.owns(origin)).count();
+        self.apply.metrics.group(&self.apply.group).parked(parked as u64);
     }
 
     fn caught_up(&self) {

@@ -191,6 +191,7 @@ pub(super) fn run(
         cuts,
         runtime,
     };
+    decoder.know_parked();
     if setup.fresh {
         // A shard that begins at `latest` and stops before its first change must not begin later next time.
         decoder.cut(assembler.position())?;

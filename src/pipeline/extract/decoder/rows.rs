@@ -185,6 +185,16 @@ impl Decoder {
         self.pending.push(Pending::Ready(Step::NeedsSnapshot { origin, seq, reason }));
     }
 
+    /// Tables that an earlier session parked are parked, whether or not they are written to in this one.
+    pub(super) fn know_parked(&mut self) {
+        let parked = self.catalog.origins.iter().filter(|(_, known)| known.parked.is_some());
+        let names: Vec<_> = parked.map(|(origin, _)| (origin.database.clone(), origin.table.clone())).collect();
+        for (database, table) in names {
+            self.table_named(&database, &table);
+        }
+        self.count_parked();
+    }
+
     pub(super) fn count_parked(&self) {
         self.metrics.parked(self.tables.iter().filter(|t| t.parked.is_some()).count() as u64);
     }
