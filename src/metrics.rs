@@ -136,6 +136,7 @@ type Seconds = Gauge<f64, AtomicU64>;
 pub struct Metrics {
     registry: Registry,
     shards: Mutex<BTreeMap<String, ShardMetrics>>,
+    groups: Mutex<BTreeMap<String, Gauge>>,
     row_changes: Family<ByShardOp, Counter>,
     binlog_bytes: Family<ByShard, Counter>,
     transactions: Family<ByShard, Counter>,
@@ -150,6 +151,7 @@ pub struct Metrics {
     lag_stored: Family<ByShard, Seconds>,
     lag_applied: Family<ByShard, Seconds>,
     parked: Family<ByShard, Gauge>,
+    behind: Family<ByGroup, Gauge>,
     applied_rows: Family<ByTargetOp, Counter>,
     values: Family<ByColumn, Counter>,
     ticks: Family<ByGroup, Counter>,
@@ -234,6 +236,12 @@ impl Metrics {
                 Family::default()
             ),
             parked: register!(r, "parked_tables", "Source tables that stopped arriving", Family::default()),
+            behind: register!(
+                r,
+                "apply_parked_tables",
+                "Source tables whose rows are in the lake and wait for a mend of their target",
+                Family::default()
+            ),
             applied_rows: register!(r, "apply_rows", "Changes merged into the target, by operation", Family::default()),
             values: register!(
                 r,
@@ -258,6 +266,7 @@ impl Metrics {
                 Gauge::default()
             ),
             shards: Mutex::new(BTreeMap::new()),
+            groups: Mutex::new(BTreeMap::new()),
             registry: r,
         }
     }
@@ -265,6 +274,10 @@ impl Metrics {
     fn known_shards(&self) -> MutexGuard<'_, BTreeMap<String, ShardMetrics>> {
         // The map is whole after every operation, so a panic elsewhere does not spoil it.
         self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known_groups(&self) -> MutexGuard<'_, BTreeMap<String, Gauge>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Handles of one shard. The same shard always gets the same counters.
@@ -300,8 +313,12 @@ impl Metrics {
     /// Handles of one group.
     pub fn group(&self, group: &str) -> GroupMetrics {
         let phase = |phase| self.merge_seconds.get_or_create_owned(&ByPhase { group: group.to_owned(), phase });
+        let by = ByGroup { group: group.to_owned() };
+        let behind = self.behind.get_or_create_owned(&by);
+        self.known_groups().insert(by.group.clone(), behind.clone());
         GroupMetrics {
-            ticks: self.ticks.get_or_create_owned(&ByGroup { group: group.to_owned() }),
+            ticks: self.ticks.get_or_create_owned(&by),
+            behind,
             stage: phase(MergePhase::Stage),
             merge: phase(MergePhase::Merge),
         }
@@ -323,9 +340,12 @@ impl Metrics {
         self.retries.get_or_create(&ByError { stage, kind }).inc();
     }
 
-    /// Tables that stopped arriving, of all shards.
+    /// Tables that stopped arriving, of all shards, and those that wait before their targets.
     pub fn parked_tables(&self) -> u64 {
-        self.known_shards().values().map(|s| u64::try_from(s.parked.get()).unwrap_or_default()).sum()
+        let count = |gauge: &Gauge| u64::try_from(gauge.get()).unwrap_or_default();
+        let extracting: u64 = self.known_shards().values().map(|s| count(&s.parked)).sum();
+        let applying: u64 = self.known_groups().values().map(count).sum();
+        extracting + applying
     }
 
     /// Sets the memory of batches and its bound, in bytes.
@@ -510,11 +530,17 @@ impl TargetMetrics {
 #[derive(Clone, Debug)]
 pub struct GroupMetrics {
     ticks: Counter,
+    behind: Gauge,
     stage: Histogram,
     merge: Histogram,
 }
 
 impl GroupMetrics {
+    /// So many tables of the group are parked before their targets.
+    pub fn parked(&self, tables: u64) {
+        self.behind.set(i64::try_from(tables).unwrap_or(i64::MAX));
+    }
+
     /// A merge was committed.
     pub fn ticked(&self, staging: Duration, merging: Duration) {
         self.ticks.inc();

@@ -13,7 +13,7 @@ use crate::{
 const CHUNK_ROWS: usize = 8192;
 
 /// Bytes per chunk: bounds what a few rows with huge values keep in a builder that is still growing by doubling.
-const CHUNK_BYTES: usize = 4 << 20;
+const CHUNK_BYTES: usize = 8 << 20;
 
 /// Rows between two looks at a chunk's bytes. Rows of ordinary events are below 64 KiB, so a chunk overshoots by 4 MiB at most.
 const LOOK_ROWS: usize = 64;
@@ -68,13 +68,15 @@ impl OpenBatch {
         let rows = self.builder.rows();
         let look = wide || rows.is_multiple_of(LOOK_ROWS);
         if rows >= CHUNK_ROWS || (look && self.builder.bytes() >= CHUNK_BYTES) {
-            self.freeze();
+            // Room for another chunk like this one counts as memory of the next: it must stay far from the limit itself.
+            let more = rows >= CHUNK_ROWS && self.builder.bytes() <= CHUNK_BYTES / 2;
+            let chunk = if more { self.builder.finish_for_more() } else { self.builder.finish() };
+            self.keep(chunk);
         }
     }
 
-    fn freeze(&mut self) {
-        if self.builder.rows() > 0 {
-            let chunk = self.builder.finish();
+    fn keep(&mut self, chunk: Chunk) {
+        if chunk.rows() > 0 {
             self.rows += chunk.rows();
             self.chunk_bytes += chunk.bytes();
             self.chunks.push(chunk);
@@ -104,7 +106,8 @@ impl OpenBatch {
 
     /// Ends the batch. The share of the budget goes along with the rows.
     pub fn seal(mut self) -> Sealed {
-        self.freeze();
+        let rest = self.builder.finish();
+        self.keep(rest);
         let mut notes = ValueNotes::default();
         let mut ops = OpCounts::default();
         for chunk in &self.chunks {

@@ -156,22 +156,32 @@ impl ChunkBuilder {
         columns + system_bytes(&self.seq, &self.op, &self.committed_at)
     }
 
-    /// The rows so far; the builder is empty afterwards and holds no memory of them.
+    /// The rows so far; the builder is empty afterwards and holds no memory.
     pub fn finish(&mut self) -> Chunk {
+        self.take(false)
+    }
+
+    /// As [`finish`](Self::finish), with room for another chunk of this size.
+    pub fn finish_for_more(&mut self) -> Chunk {
+        self.take(true)
+    }
+
+    fn take(&mut self, more: bool) -> Chunk {
+        let room = if more { self.rows() } else { 0 };
         self.truncate(self.rows());
         let mut notes = std::mem::take(&mut self.notes);
         let mut columns = Vec::with_capacity(self.columns.len());
         for (index, column) in self.columns.iter_mut().enumerate() {
-            let (array, replaced) = column.finish();
+            let (array, replaced) = column.finish(more);
             notes.add(index, Note::InvalidText, replaced);
             columns.push(array);
         }
         Chunk {
             schema: Arc::clone(&self.schema),
             columns,
-            seq: std::mem::take(&mut self.seq),
-            op: std::mem::take(&mut self.op),
-            committed_at: std::mem::take(&mut self.committed_at),
+            seq: std::mem::replace(&mut self.seq, Vec::with_capacity(room)),
+            op: std::mem::replace(&mut self.op, Vec::with_capacity(room)),
+            committed_at: std::mem::replace(&mut self.committed_at, Vec::with_capacity(room)),
             notes,
         }
     }

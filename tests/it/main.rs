@@ -9,5 +9,6 @@ mod decode;
 mod generated;
 mod lake;
 mod merge_model;
+mod pipeline;
 mod source;
 mod warehouse;

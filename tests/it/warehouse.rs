@@ -9,7 +9,6 @@ mod types;
 pub(crate) mod world;
 
 /// Makes each of the functions a test on every warehouse.
-#[allow(unused_macros)]
 macro_rules! on_every_warehouse {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
@@ -24,5 +23,4 @@ macro_rules! on_every_warehouse {
         }
     };
 }
-#[allow(unused_imports)]
 pub(crate) use on_every_warehouse;

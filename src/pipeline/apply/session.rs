@@ -17,7 +17,7 @@ use crate::{
     lake::{LogReader, ReadFrom, SystemClock},
     model::{Origin, Shard},
     pipeline::backoff::Backoff,
-    warehouse::{Claim, Fence, GroupState, LogPosition, Move, Watermark},
+    warehouse::{Claim, Fence, GroupState, LogPosition, Move, WarehouseError, Watermark},
 };
 
 /// How long a watermark may lag behind entries that change nothing. Each move is a commit in the warehouse, and nobody waits
@@ -55,9 +55,7 @@ struct Reader {
 /// # Errors
 /// What ended the session; the warehouse is as after its last committed tick.
 pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -> Result<(), ApplyError> {
-    let quiet = if take_over { Duration::ZERO } else { super::QUIET };
-    let claim = Claim { group: apply.place(), writer: apply.writer.clone(), quiet };
-    let (fence, state) = apply.warehouse.open_group(&claim).await?;
+    let (fence, state) = claim(apply, take_over).await?;
     let mut session = Session {
         apply,
         fence,
@@ -71,6 +69,29 @@ pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -
         apply.warehouse.close_group(&session.fence).await?;
     }
     worked
+}
+
+/// Takes the group. The predecessor of the same name on this machine is gone, or is fenced by us as it would be in the log;
+/// for another's silence we wait, for as long as a crashed one takes to count as silent.
+async fn claim(apply: &Apply, take_over: bool) -> Result<(Fence, GroupState), ApplyError> {
+    let group = apply.place();
+    let name = |writer: &str| writer.rsplit_once('/').map_or(writer, |(name, _)| name).to_owned();
+    let holder = apply.warehouse.group_state(&group).await?.map(|s| name(&s.writer));
+    let ours = holder.is_some_and(|holder| holder == name(&apply.writer));
+    let quiet = if take_over || ours { Duration::ZERO } else { super::QUIET };
+    let claim = Claim { group, writer: apply.writer.clone(), quiet };
+    let began = Instant::now();
+    loop {
+        match apply.warehouse.open_group(&claim).await {
+            Err(WarehouseError::Busy { writer, .. })
+                if began.elapsed() <= super::QUIET + super::QUIET && !*apply.stop.borrow() =>
+            {
+                tracing::info!(group = apply.group, writer, "waiting for another applier's silence");
+                sleep(Duration::from_secs(1)).await;
+            }
+            other => return Ok(other?),
+        }
+    }
 }
 
 impl Apply {
@@ -89,6 +110,7 @@ impl Session<'_> {
     async fn work(&mut self, state: GroupState, backoff: &mut Backoff) -> Result<(), ApplyError> {
         self.open_logs(&state).await?;
         catch_up::run(self, &state).await?;
+        self.count_parked();
         let mut stop = self.apply.stop.clone();
         let mut drain = self.apply.drain.clone();
         let mut looked = Instant::now();
@@ -178,6 +200,7 @@ impl Session<'_> {
         let moves = tick.moves.clone();
         let parked = self.apply.perform(&self.fence, &mut self.number, &mut self.targets, tick).await?;
         self.behind.extend(parked);
+        self.count_parked();
         for step in moves {
             if let Some(reader) = self.readers.get_mut(&step.shard) {
                 reader.stands = Some(step.to.position);
@@ -188,6 +211,11 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    fn count_parked(&self) {
+        let parked = self.behind.iter().filter(|origin| self.apply.owns(origin)).count();
+        self.apply.metrics.group(&self.apply.group).parked(parked as u64);
     }
 
     fn caught_up(&self) {

@@ -191,6 +191,7 @@ pub(super) fn run(
         cuts,
         runtime,
     };
+    decoder.know_parked();
     if setup.fresh {
         // A shard that begins at `latest` and stops before its first change must not begin later next time.
         decoder.cut(assembler.position())?;
@@ -326,9 +327,6 @@ impl Decoder {
 
     fn cut(&mut self, position: Position) -> Result<(), ExtractError> {
         self.seal_all();
-        for table in &mut self.tables {
-            table.parts = 0;
-        }
         self.since = None;
         self.last_cut = Instant::now();
         self.last_position = position.clone();

@@ -47,6 +47,8 @@ pub(super) struct FileMaker {
     /// Gets back the share of rows when they have become bytes, and of bytes when they are stored.
     pub(super) budget: Budget,
     pub(super) shard: Shard,
+    /// Number of the session, part of every file name: a name that exists is never another session's.
+    pub(super) session: u32,
     /// This writer, part of every file name.
     pub(super) mark: WriterMark,
     pub(super) codec: Codec,
@@ -60,8 +62,6 @@ pub(super) struct FileOrder {
     pub(super) schema: Arc<TableSchema>,
     /// First number in the file, for its name.
     pub(super) first_seq: Seq,
-    /// Tells files of one origin and first number apart.
-    pub(super) part: u32,
     /// A moment of the day of source commit, UTC microseconds.
     pub(super) committed_at: i64,
     /// Keep only the last change per key.
@@ -127,11 +127,12 @@ impl FileMaker {
     }
 
     async fn store(&self, order: &FileOrder, encoded: Encoded) -> Result<FileStep, ExtractError> {
-        let name = DataName::new(&self.shard, order.first_seq, order.part, self.mark.clone());
+        let name = DataName::new(&self.shard, order.first_seq, self.session, self.mark.clone());
         let path = paths::data(&order.target, &Partition::day(order.committed_at), &name);
         let step = encoded.step(&order.origin, &order.target, &path, &order.schema, order.net, None);
         match self.store.create(&path, encoded.content).await? {
-            // The name is this writer's alone: what exists is an earlier attempt whose answer was lost.
+            // The name is this session's alone, and no two of its files begin with the same number: what exists is an earlier
+            // attempt whose answer was lost.
             Created::New | Created::Exists => Ok(step),
         }
     }

@@ -103,9 +103,9 @@ const SUSPECT_ATTEMPTS: u32 = 6;
 pub async fn run(extract: Extract) -> Result<(), ExtractError> {
     let mut backoff = Backoff::new(extract.patience);
     let mut stop = extract.stop.clone();
-    let mut take_over = extract.take_over;
+    let mut state = State { log: None, sessions: 0, take_over: extract.take_over };
     loop {
-        let failed = match attempt(&extract, take_over, &mut backoff).await {
+        let failed = match attempt(&extract, &mut state, &mut backoff).await {
             Ok(()) => return Ok(()),
             Err(e) => e,
         };
@@ -115,22 +115,61 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
             return Err(failed);
         };
         extract.metrics.error(failed.stage(), ErrorKind::Transient);
+        if matches!(failed, ExtractError::Log(_)) {
+            // Opening it anew finds out where it stands.
+            state.log = None;
+        }
         let error = crate::pipeline::chain(&failed);
         tracing::warn!(shard = %extract.shard, error, ?pause, "extraction failed; resuming from the log");
-        // The log is ours since the first session.
-        take_over = false;
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        let stopped = tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            _ = stop.wait_for(|stop| *stop) => true,
+        };
+        if stopped {
+            return release(state.log).await;
         }
     }
 }
 
-/// Takes the log and runs a session on it until it ends well or fails.
-async fn attempt(extract: &Extract, take_over: bool, backoff: &mut Backoff) -> Result<(), ExtractError> {
+/// What outlives a session.
+#[derive(Debug)]
+struct State {
+    log: Option<LogWriter>,
+    /// Sessions so far: part of file names, so that no session meets what an earlier one left behind.
+    sessions: u32,
+    take_over: bool,
+}
+
+/// Connects, takes the log where it is not ours yet, and runs one session. The source comes first: a log is not claimed over and
+/// over while the source is away.
+async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) -> Result<(), ExtractError> {
     // Each time: the server behind an address may be another one after a failover. Before the log is touched: a source that
     // cannot be read must not fence a writer that can.
     preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?;
+    let conn = extract.address.connect().await?;
+    let log = match &mut state.log {
+        Some(log) => log,
+        none => match open_log(extract, state.take_over).await? {
+            Some(log) => none.insert(log),
+            None => return Ok(()),
+        },
+    };
+    // It is ours now. Whoever takes it from us later is not fenced in turn.
+    state.take_over = false;
+    state.sessions += 1;
+    session::run(extract, conn, log, state.sessions, backoff).await?;
+    release(state.log.take()).await
+}
+
+async fn release(log: Option<LogWriter>) -> Result<(), ExtractError> {
+    match log {
+        Some(log) => Ok(log.release().await?),
+        None => Ok(()),
+    }
+}
+
+/// Takes the log; `None` when told to stop while waiting for another writer's silence, which may take a minute and a half.
+async fn open_log(extract: &Extract, take_over: bool) -> Result<Option<LogWriter>, ExtractError> {
     let options = OpenOptions {
         writer: extract.writer.clone(),
         take_over,
@@ -138,18 +177,23 @@ async fn attempt(extract: &Extract, take_over: bool, backoff: &mut Backoff) -> R
         watch: OpenOptions::WATCH,
     };
     let (store, clock) = (Arc::clone(&extract.store), Arc::clone(&extract.clock));
-    let opened = LogWriter::open(store, clock, extract.shard.clone(), options);
     let mut stop = extract.stop.clone();
-    let mut log = tokio::select! {
-        opened = opened => opened?,
-        // Waiting for another writer's silence may take a minute and a half.
-        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+    let log = tokio::select! {
+        opened = LogWriter::open(store, clock, extract.shard.clone(), options) => opened?,
+        _ = stop.wait_for(|stop| *stop) => return Ok(None),
     };
-    let swept = log.orphan_sweep().run().await?;
-    if swept.files > 0 {
-        tracing::info!(shard = %extract.shard, files = swept.files, bytes = swept.bytes, "removed files that an earlier run did not commit");
-    }
-    session::run(extract, &mut log, backoff).await?;
-    log.release().await?;
-    Ok(())
+    let (sweep, shard) = (log.orphan_sweep(), extract.shard.clone());
+    // It lists the lake, which may be large, and nothing waits for it.
+    tokio::spawn(async move {
+        match sweep.run().await {
+            Ok(swept) if swept.files > 0 => {
+                tracing::info!(%shard, files = swept.files, bytes = swept.bytes, "removed files that an earlier run did not commit");
+            }
+            Ok(_) => {}
+            Err(e) => {
+                tracing::warn!(%shard, error = crate::pipeline::chain(&e), "cannot remove what an earlier run left")
+            }
+        }
+    });
+    Ok(Some(log))
 }

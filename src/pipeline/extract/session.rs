@@ -19,6 +19,7 @@ use crate::{
         assembler::Assembler,
         catalog::CatalogReader,
         channel::{self, IN_FLIGHT_BYTES},
+        connect::Connection,
         follow::follow,
         start::{self, StartPoint},
     },
@@ -31,8 +32,13 @@ const CUTS: usize = 4;
 ///
 /// # Errors
 /// What ended the session. Everything that was not committed is forgotten.
-pub(super) async fn run(extract: &Extract, log: &mut LogWriter, backoff: &mut Backoff) -> Result<(), ExtractError> {
-    let mut conn = extract.address.connect().await?;
+pub(super) async fn run(
+    extract: &Extract,
+    mut conn: Connection,
+    log: &mut LogWriter,
+    session: u32,
+    backoff: &mut Backoff,
+) -> Result<(), ExtractError> {
     let from = match log.position().gtid_set.is_some() || log.position().file.is_some() {
         true => StartPoint::Resume(log.position().clone()),
         false => extract.start.clone(),
@@ -50,6 +56,7 @@ pub(super) async fn run(extract: &Extract, log: &mut LogWriter, backoff: &mut Ba
         encoders: extract.encoders.clone(),
         budget: extract.budget.clone(),
         shard: extract.shard.clone(),
+        session,
         mark: log.mark().clone(),
         codec: extract.codec,
     };

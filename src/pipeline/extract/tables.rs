@@ -34,8 +34,6 @@ pub(super) struct Table {
     pub(super) added: Vec<AddedColumn>,
     /// A DDL statement said that rows change; the next table map tells whether it shows in their schema.
     pub(super) rewritten: bool,
-    /// Files started since the last cut, for their names.
-    pub(super) parts: u32,
 }
 
 impl Table {
@@ -50,7 +48,6 @@ impl Table {
             open: None,
             added: Vec::new(),
             rewritten: false,
-            parts: 0,
         }
     }
 

@@ -13,7 +13,7 @@ use super::{
     files::{FileMaker, FileOrder},
 };
 use crate::{
-    lake::{DataName, ObjectPath, Schemas, StoreError, StoreErrorKind, parquet},
+    lake::{ObjectPath, Schemas, StoreError, StoreErrorKind, parquet},
     model::{FileStep, Seq},
 };
 
@@ -45,13 +45,11 @@ pub(super) async fn renumber(
     let path = ObjectPath::parse(&file.path).map_err(|_| missing("the log names it, but it is no path"))?;
     let content = files.store.get(&path).await?.ok_or_else(|| missing("an open XA transaction has rows in it"))?;
     let schema = schemas.load(&file.target, &file.schema).await?;
-    let part = DataName::parse(&path).map_or(0, |name| name.part);
     let order = FileOrder {
         origin: file.origin.clone(),
         target: file.target.clone(),
         schema: Arc::clone(&schema),
-        first_seq: base,
-        part,
+        first_seq: Seq(base.0 + file.seqs.0.0),
         committed_at,
         net: file.net,
     };

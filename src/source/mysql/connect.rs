@@ -67,6 +67,9 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A connection to a source server.
+pub type Connection = Conn;
+
 /// Where a source server is and how to log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {

@@ -76,13 +76,19 @@ pub(super) const KEYED_TABLES: &str = concat!(
      OR SUM(NULLABLE = 'YES' OR COLUMN_NAME IS NULL OR SUB_PART IS NOT NULL) = 0) k"
 );
 
-pub(super) const CASCADING_TABLES: &str = "SELECT DISTINCT CONSTRAINT_SCHEMA, TABLE_NAME \
-     FROM information_schema.REFERENTIAL_CONSTRAINTS \
-     WHERE DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') \
-     ORDER BY CONSTRAINT_SCHEMA, TABLE_NAME";
+/// Tables with foreign keys. REFERENTIAL_CONSTRAINTS would tell their rules, but hides them from users who may only SELECT
+/// (MariaDB, MySQL 5.7).
+pub(super) const REFERRING_TABLES: &str = "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE \
+     WHERE REFERENCED_TABLE_NAME IS NOT NULL ORDER BY TABLE_SCHEMA, TABLE_NAME";
+
+/// Needs SELECT.
+pub(super) fn show_create(database: &str, table: &str) -> String {
+    format!("SHOW CREATE TABLE `{}`.`{}`", database.replace('`', "``"), table.replace('`', "``"))
+}
 
 pub(super) const FAMILY: &str = "SELECT @@version, @@version_comment";
 pub(super) const GLOBAL_VARIABLES: &str = "SHOW GLOBAL VARIABLES";
+pub(super) const GRANTS: &str = "SHOW GRANTS";
 pub(super) const CURRENT_USER: &str = "SELECT CURRENT_USER()";
 
 /// Replicas that are connected now; needs REPLICATION SLAVE. The second is for MySQL before 8.0.22 and MariaDB.

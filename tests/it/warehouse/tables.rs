@@ -26,6 +26,7 @@ on_every_warehouse!(
     ignored_deletes_change_nothing,
     tables_without_a_key_are_appended_to,
     a_moved_row_shows_its_winner,
+    of_deleted_rows_the_last_deleted_is_shown,
     an_unknown_column_is_a_definite_error,
     a_null_key_is_a_definite_error,
 );
@@ -427,6 +428,10 @@ async fn a_moved_row_shows_its_winner(world: &dyn World) {
     put(&mut applier, &columns, &[row(&s2, 1, Op::Insert, &["1", "20", "4000000"])]).await.unwrap();
     assert_eq!(all(world, "_tw_origin, a").await, ["s1:shop.t 10"]);
     assert_eq!(world.query(&waiting).await.concat(), [Some("s2:shop.t".to_owned())]);
+    // What waits is replaced by newer rows of its own origin only.
+    put(&mut applier, &columns, &[row(&s2, 1, Op::Update, &["1", "19", "9000000"])]).await.unwrap();
+    put(&mut applier, &columns, &[row(&s2, 0, Op::Delete, &["1", "18", "9000000"])]).await.unwrap();
+    assert_eq!(all(world, "_tw_origin, a").await, ["s1:shop.t 10"]);
     put(&mut applier, &columns, &[row(&s1, 2, Op::Delete, &["1", "10", "5000000"])]).await.unwrap();
     assert_eq!(all(world, "_tw_origin, a").await, ["s2:shop.t 20"]);
     assert!(world.query(&waiting).await.is_empty());
@@ -439,6 +444,24 @@ async fn a_moved_row_shows_its_winner(world: &dyn World) {
     floor(&mut applier, &s2, 9).await;
     assert_eq!(all(world, "_tw_origin, a").await, ["s1:shop.t 40"]);
     assert!(world.query(&waiting).await.is_empty());
+}
+
+async fn of_deleted_rows_the_last_deleted_is_shown(world: &dyn World) {
+    let mut applier = Applier::open(world, "one").await;
+    let columns = vec![id(), int("a"), column("changed", ColumnType::Timestamp, None)];
+    let key_mode = KeyMode::Global { updated_at: Some("changed".to_owned()) };
+    applier.ensure(&plan(T, &columns, key_mode, Deletes::Soft)).await.unwrap();
+    let (s1, s2) = (origin(SHARD, "t"), origin("s2", "t"));
+    let shown = "_tw_origin, a, CASE WHEN _tw_deleted THEN 'dead' ELSE 'live' END";
+    // Deleted first with the later stamp, deleted last with the earlier one.
+    let gone = [row(&s1, 1, Op::Delete, &["1", "10", "9000000"]), row(&s2, 2, Op::Delete, &["1", "20", "1000000"])];
+    put(&mut applier, &columns, &gone).await.unwrap();
+    assert_eq!(all(world, shown).await, ["s2:shop.t 20 dead"]);
+    // Any live row beats any deleted one.
+    put(&mut applier, &columns, &[row(&s1, 3, Op::Insert, &["1", "30", "-9000000"])]).await.unwrap();
+    assert_eq!(all(world, shown).await, ["s1:shop.t 30 live"]);
+    floor(&mut applier, &s1, 4).await;
+    assert_eq!(all(world, shown).await, ["s1:shop.t 30 dead"]);
 }
 
 async fn an_unknown_column_is_a_definite_error(world: &dyn World) {

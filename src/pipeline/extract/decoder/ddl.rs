@@ -63,6 +63,7 @@ impl Decoder {
         let (origin, target) = (table.origin.clone(), table.target().clone());
         tracing::info!(%origin, ?cause, "rows written so far are void");
         self.pending.push(Pending::Ready(Box::new(Step::Floor(Floor { origin, target, seq, cause, committed_at }))));
+        self.count_parked();
         self.covers(committed_at);
     }
 

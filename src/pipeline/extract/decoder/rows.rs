@@ -185,6 +185,16 @@ impl Decoder {
         self.pending.push(Pending::Ready(Box::new(Step::NeedsSnapshot { origin, seq, reason })));
     }
 
+    /// Tables that an earlier session parked are parked, whether or not they are written to in this one.
+    pub(super) fn know_parked(&mut self) {
+        let parked = self.catalog.origins.iter().filter(|(_, known)| known.parked.is_some());
+        let names: Vec<_> = parked.map(|(origin, _)| (origin.database.clone(), origin.table.clone())).collect();
+        for (database, table) in names {
+            self.table_named(&database, &table);
+        }
+        self.count_parked();
+    }
+
     pub(super) fn count_parked(&self) {
         self.metrics.parked(self.tables.iter().filter(|t| t.parked.is_some()).count() as u64);
     }
@@ -220,7 +230,7 @@ impl Decoder {
             return;
         }
         self.since.get_or_insert_with(Instant::now);
-        let table = &mut self.tables[i];
+        let table = &self.tables[i];
         let net = table.rule.lake == LakeChanges::Net;
         let schema = Arc::clone(open.schema());
         let sealed = open.seal();
@@ -231,11 +241,9 @@ impl Decoder {
             target: table.target().clone(),
             schema,
             first_seq: sealed.first_seq(),
-            part: table.parts,
             committed_at: self.day * DAY_US,
             net,
         };
-        table.parts += 1;
         let file = self.start_file(order, sealed);
         self.pending.push(Pending::File(file));
     }

@@ -21,8 +21,6 @@ use tokio::task::JoinHandle;
 /// A branch whose rows are being read.
 #[derive(Debug)]
 pub(super) struct Branch {
-    /// Marker that names the branch's files; taken with the first of them.
-    mark: Option<Seq>,
     /// Provisional number of the next row.
     next: Seq,
     open: BTreeMap<usize, OpenBatch>,
@@ -31,7 +29,7 @@ pub(super) struct Branch {
 
 impl Branch {
     pub(super) fn new() -> Self {
-        Self { mark: None, next: Seq(0), open: BTreeMap::new(), files: Vec::new() }
+        Self { next: Seq(0), open: BTreeMap::new(), files: Vec::new() }
     }
 }
 
@@ -81,9 +79,9 @@ impl Decoder {
     }
 
     fn xa_file(&mut self, branch: &mut Branch, i: usize, open: OpenBatch, at: i64) {
-        // Provisional rows have no place in the shard's order yet; the name only has to be unique.
-        let first_seq = *branch.mark.get_or_insert_with(|| self.mark());
-        let table = &mut self.tables[i];
+        // Provisional rows have no place in the shard's order yet; a marker of its own makes the name unique.
+        let first_seq = self.mark();
+        let table = &self.tables[i];
         let net = table.rule.lake == LakeChanges::Net;
         let schema = Arc::clone(open.schema());
         let sealed = open.seal();
@@ -93,11 +91,9 @@ impl Decoder {
             target: table.target().clone(),
             schema,
             first_seq,
-            part: table.parts,
             committed_at: at,
             net,
         };
-        table.parts += 1;
         branch.files.push(self.start_file(order, sealed));
     }
 

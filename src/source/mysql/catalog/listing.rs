@@ -1,5 +1,7 @@
 //! Lists of tables and columns.
 
+use std::collections::BTreeSet;
+
 use mysql_async::{Conn, Error as DriverFailure, Row, prelude::Queryable};
 
 use crate::source::mysql::{ddl::TableName, sql};
@@ -83,8 +85,51 @@ pub(in crate::source::mysql) async fn keyed(conn: &mut Conn) -> Result<Vec<Table
     Ok(rows.into_iter().map(|(database, table)| TableName { database, table }).collect())
 }
 
-/// Tables whose rows are changed by a foreign key's CASCADE, SET NULL or SET DEFAULT.
-pub(in crate::source::mysql) async fn cascading(conn: &mut Conn) -> Result<Vec<TableName>, DriverFailure> {
-    let rows: Vec<(String, String)> = conn.query(sql::CASCADING_TABLES).await?;
-    Ok(rows.into_iter().map(|(database, table)| TableName { database, table }).collect())
+/// Tables that are read for [`cascading`]: each is one round trip.
+const REFERRING_MAX: usize = 2000;
+
+/// Those of `names` whose rows are changed by a foreign key's CASCADE, SET NULL or SET DEFAULT.
+pub(in crate::source::mysql) async fn cascading(
+    conn: &mut Conn,
+    names: &[&TableName],
+) -> Result<Vec<TableName>, DriverFailure> {
+    let names: BTreeSet<&TableName> = names.iter().copied().collect();
+    let rows: Vec<(String, String)> = conn.query(sql::REFERRING_TABLES).await?;
+    let referring = rows.into_iter().map(|(database, table)| TableName { database, table });
+    let mut found = Vec::new();
+    for name in referring.filter(|name| names.contains(name)).take(REFERRING_MAX) {
+        let row: Option<Row> = conn.query_first(sql::show_create(&name.database, &name.table)).await?;
+        let text = row.and_then(|row| row.get_opt::<String, _>(1)).and_then(Result::ok).unwrap_or_default();
+        if has_cascade(&text) {
+            found.push(name);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a CREATE TABLE as the server prints it has a foreign key that changes rows: one constraint a line, rules at its end.
+fn has_cascade(create: &str) -> bool {
+    let acts = |line: &str| {
+        ["CASCADE", "SET NULL", "SET DEFAULT"]
+            .iter()
+            .any(|act| line.contains(&format!(" ON DELETE {act}")) || line.contains(&format!(" ON UPDATE {act}")))
+    };
+    create
+        .lines()
+        .any(|line| line.trim_start().starts_with("CONSTRAINT ") && line.contains(" FOREIGN KEY ") && acts(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cascades_stand_in_foreign_keys_only() {
+        let table = |key: &str| format!("CREATE TABLE `t` (\n  `a` int COMMENT ' ON DELETE CASCADE',\n  {key}\n)");
+        let key = "CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `u` (`b`)";
+        assert!(has_cascade(&table(&format!("{key} ON DELETE CASCADE"))));
+        assert!(has_cascade(&table(&format!("{key} ON DELETE NO ACTION ON UPDATE SET NULL,"))));
+        assert!(!has_cascade(&table(&format!("{key} ON DELETE RESTRICT"))));
+        assert!(!has_cascade(&table("KEY `a` (`a`)")));
+    }
 }

@@ -305,6 +305,7 @@ fn default(mut p: Parser<'_>) -> AddedDefault {
             }
             // The names behind these are no keywords.
             t if t.is("AFTER") || t.is("COLLATE") || t.is("CHARSET") => drop(p.next()),
+            // The order matters: NULL is eaten with its NOT also where a default was found before.
             t if t.is("NOT") && p.eat(&["NULL"]) && !explicit && found == AddedDefault::Null => {
                 found = AddedDefault::Implicit;
             }

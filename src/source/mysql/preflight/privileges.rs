@@ -15,7 +15,12 @@ pub(super) async fn replication(check: &mut Check<'_>) -> bool {
     let replicas = either::<Row>(&mut check.conn, sql::REPLICAS).await;
     let denied = |e: &DriverFailure| matches!(e, DriverFailure::Server(e) if e.code == PRIVILEGE_MISSING);
     let mut missing = Vec::new();
-    if replicas.as_ref().is_err_and(denied) {
+    // MariaDB asks for REPLICATION MASTER ADMIN to list replicas, and has nothing else harmless that REPLICATION SLAVE allows.
+    let no_slave = match check.is_mariadb() {
+        true => !granted(check, &["REPLICATION SLAVE", "ALL PRIVILEGES"]).await,
+        false => replicas.as_ref().is_err_and(denied),
+    };
+    if no_slave {
         missing.push("REPLICATION SLAVE");
     }
     let no_client = client.as_ref().is_some_and(denied);
@@ -31,6 +36,13 @@ pub(super) async fn replication(check: &mut Check<'_>) -> bool {
     }
     same_id(check, &replicas.unwrap_or_default());
     !no_client
+}
+
+/// Whether SHOW GRANTS has one of the privileges on everything.
+async fn granted(check: &mut Check<'_>, privileges: &[&str]) -> bool {
+    let grants: Vec<String> = check.conn.query(sql::GRANTS).await.unwrap_or_default();
+    let global = grants.iter().filter_map(|grant| grant.split_once(" ON *.* ")).map(|(list, _)| list);
+    global.into_iter().any(|list| privileges.iter().any(|privilege| list.contains(privilege)))
 }
 
 /// Two readers with one server id disconnect each other for ever.

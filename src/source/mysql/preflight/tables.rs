@@ -69,8 +69,11 @@ async fn cascades(check: &mut Check<'_>, names: &[&TableName]) {
     if !check.is_mariadb() && check.server.number >= CASCADES_LOGGED && !native {
         return;
     }
-    let Ok(cascading) = catalog::cascading(&mut check.conn).await else { return };
-    let touched: Vec<_> = cascading.iter().filter(|name| names.contains(name)).collect();
+    let cascading = match catalog::cascading(&mut check.conn, names).await {
+        Ok(cascading) => cascading,
+        Err(e) => return check.warning(format!("cannot list the foreign keys of the tables: {e}"), RETRY),
+    };
+    let touched: Vec<_> = cascading.iter().collect();
     if !touched.is_empty() {
         let what = format!(
             "this server does not log the rows that foreign keys delete or change (ON DELETE/UPDATE CASCADE, SET NULL) in: {}",

@@ -12,7 +12,7 @@ use crate::workload::{Shard, connect};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SourceTable {
     pub(super) columns: Vec<SourceColumn>,
-    /// Places of the primary key's columns.
+    /// Places of the key's columns.
     key: Vec<usize>,
 }
 
@@ -58,15 +58,21 @@ async fn layout(conn: &mut Conn, table: &Table) -> Result<SourceTable> {
             (&table.database, &table.name),
         )
         .await?;
-    let key: Vec<String> = conn
+    // Without a primary key MySQL takes the first unique key whose columns are all NOT NULL.
+    let indexes: Vec<(String, String, String)> = conn
         .exec(
-            "SELECT COLUMN_NAME FROM information_schema.STATISTICS \
-             WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX",
+            "SELECT INDEX_NAME, COLUMN_NAME, NULLABLE FROM information_schema.STATISTICS \
+             WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 \
+             ORDER BY INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX",
             (&table.database, &table.name),
         )
         .await?;
+    let usable = |index: &str| indexes.iter().all(|(name, _, nullable)| name != index || nullable.is_empty());
+    let chosen = indexes.iter().map(|(name, ..)| name).find(|name| usable(name)).cloned().unwrap_or_default();
+    let key: Vec<String> =
+        indexes.iter().filter(|(name, ..)| *name == chosen).map(|(_, column, _)| column.clone()).collect();
     if columns.is_empty() || key.is_empty() {
-        bail!("the table is missing or has no primary key");
+        bail!("the table is missing or has no key");
     }
     let key = key.iter().filter_map(|name| columns.iter().position(|column| column.0 == *name)).collect();
     let columns =

@@ -44,9 +44,12 @@ impl Kind {
         match self {
             Self::Boolean => format!("CAST({column} <> 0 AS CHAR)"),
             Self::Integer => format!("CAST({column} + 0 AS CHAR)"),
-            Self::Decimal | Self::Date => format!("CAST({column} AS CHAR)"),
-            Self::Float => format!("CAST(CAST({column} AS DOUBLE) AS CHAR)"),
-            Self::Instant => format!("DATE_FORMAT({column}, '%Y-%m-%d %H:%i:%s.%f')"),
+            Self::Decimal => format!("CAST({column} AS CHAR)"),
+            Self::Date => no_zero_date(&column, &format!("CAST({column} AS CHAR)")),
+            // Not by CAST to CHAR, which cuts what is wider than 22 characters. FLOAT by itself would
+            // be printed with six digits.
+            Self::Float => format!("CAST({column} AS DOUBLE)"),
+            Self::Instant => no_zero_date(&column, &format!("DATE_FORMAT({column}, '%Y-%m-%d %H:%i:%s.%f')")),
             Self::Text => format!("CONVERT({column} USING utf8mb4)"),
             Self::Bytes => format!("CONCAT('x', HEX({column}))"),
         }
@@ -69,6 +72,11 @@ impl Kind {
             Self::Decimal | Self::Date | Self::Text | Self::Bytes => text,
         }
     }
+}
+
+/// Dates that are none (a part of them is zero) are NULL in every warehouse.
+fn no_zero_date(column: &str, text: &str) -> String {
+    format!("IF(YEAR({column}) = 0 OR MONTH({column}) = 0 OR DAYOFMONTH({column}) = 0, NULL, {text})")
 }
 
 /// Allows `T` between date and time, a sign of UTC at the end, and fewer than six fractional digits.

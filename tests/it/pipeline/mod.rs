@@ -1,0 +1,11 @@
+//! Whole pipelines: the program itself between real sources and real warehouses.
+//!
+//! Servers are shared by the tests, databases and pipelines are each test's own. Every test ends
+//! with a comparison that shares no code with Tailwater.
+
+mod keys;
+mod scene;
+mod schema;
+mod stopping;
+mod transactions;
+mod types;

@@ -1,0 +1,343 @@
+//! A pipeline of a test: a database on shared sources, a lake, a warehouse and the program.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions};
+use tailwater_proof::compare::{Table, Warehouse, check_log, compare};
+use tailwater_proof::program::{Program, Running};
+use tailwater_proof::workload::Shard;
+use tailwater_servers::{Mysql, MysqlOptions, PASSWORD, Postgres, S3, USER};
+use tokio::runtime::Runtime;
+
+/// Bound on one run of the program and on what a test waits for. Runs take a second or two; machines may be busy.
+pub(super) const LIMIT: Duration = Duration::from_secs(90);
+/// Sources that tests share.
+const SOURCES: usize = 2;
+const BUCKET: &str = "lake";
+
+/// Started once and stopped with the process: a start takes longer than most tests.
+fn sources() -> &'static [Mysql] {
+    static SERVERS: OnceLock<Vec<Mysql>> = OnceLock::new();
+    SERVERS.get_or_init(|| (0..SOURCES).map(|_| Mysql::start(MysqlOptions::default()).unwrap()).collect())
+}
+
+fn postgres() -> &'static Postgres {
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+    SERVER.get_or_init(|| Postgres::start().unwrap())
+}
+
+/// Where rows go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    pub(super) const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
+}
+
+/// How a pipeline differs from the default: two shards, SQLite, a lake in a folder.
+pub(super) struct Setup {
+    name: String,
+    shards: usize,
+    warehouse: Engine,
+    s3: bool,
+    own_servers: bool,
+    /// URL of the first source, where it is not the server's own.
+    url: Option<String>,
+    lines: String,
+}
+
+impl Setup {
+    /// `name` is the database on the sources, the database in PostgreSQL and the pipeline.
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            shards: 2,
+            warehouse: Engine::Sqlite,
+            s3: false,
+            own_servers: false,
+            url: None,
+            lines: String::new(),
+        }
+    }
+
+    pub(super) fn one_shard(mut self) -> Self {
+        self.shards = 1;
+        self
+    }
+
+    pub(super) fn to(mut self, warehouse: Engine) -> Self {
+        self.warehouse = warehouse;
+        self.name = format!("{}_{}", self.name, format!("{warehouse:?}").to_lowercase());
+        self
+    }
+
+    /// Sources that no other test reads or writes.
+    pub(super) fn own_servers(mut self) -> Self {
+        self.own_servers = true;
+        self
+    }
+
+    pub(super) fn on_s3(mut self) -> Self {
+        self.s3 = true;
+        self
+    }
+
+    /// Reaches the first source by another address.
+    pub(super) fn through(mut self, url: impl FnOnce(&Mysql) -> Result<String>) -> Result<Self> {
+        self.url = Some(url(&sources()[0])?);
+        Ok(self)
+    }
+
+    /// Keys of a `[[table]]` rule for one table; `*` follows for the rest.
+    pub(super) fn rule(mut self, table: &str, keys: &str) -> Self {
+        let _ = writeln!(self.lines, "[[table]]\nmatch = \"{}.{table}\"\n{keys}", self.name);
+        self
+    }
+
+    /// Other tables of the configuration.
+    pub(super) fn lines(mut self, lines: &str) -> Self {
+        let _ = writeln!(self.lines, "{lines}");
+        self
+    }
+
+    pub(super) fn start(self) -> Result<Scene> {
+        let folder = tempfile::tempdir()?;
+        let servers = match self.own_servers {
+            true => {
+                Sources::Own((0..self.shards).map(|_| Mysql::start(MysqlOptions::default())).collect::<Result<_>>()?)
+            }
+            false => Sources::Shared(&sources()[..self.shards]),
+        };
+        let warehouse = match self.warehouse {
+            Engine::Sqlite => Warehouse::Sqlite(folder.path().join("warehouse.db")),
+            Engine::Postgres => Warehouse::Postgres(postgres().create_database(&self.name)?),
+        };
+        let s3 = if self.s3 { Some(S3::with_bucket(BUCKET)?) } else { None };
+        fs::write(folder.path().join("tailwater.toml"), self.configuration(&servers, &warehouse, s3.as_ref()))?;
+        let mut program = Program::new(env!("CARGO_BIN_EXE_tailwater"), folder.path())
+            .log_to(folder.path().join("tailwater.log"))
+            .env("TAILWATER_LOG_LEVEL", "info");
+        if s3.is_some() {
+            program = program.env("AWS_ACCESS_KEY_ID", S3::ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", S3::SECRET_KEY);
+        }
+        let shards = (1..)
+            .zip(servers.iter())
+            .map(|(n, server)| Shard { name: format!("s{n}"), url: server.root_url() })
+            .collect();
+        let scene = Scene { name: self.name, servers, shards, warehouse, program, s3, folder };
+        scene.servers.iter().try_for_each(|server| server.sql(&format!("CREATE DATABASE {}", scene.name)))?;
+        Ok(scene)
+    }
+
+    fn configuration(&self, servers: &[Mysql], warehouse: &Warehouse, s3: Option<&S3>) -> String {
+        let mut text = format!("pipeline = \"{}\"\n", self.name);
+        let mut line = |line: &str| {
+            let _ = writeln!(text, "{line}");
+        };
+        for (server, n) in servers.iter().zip(1..) {
+            let url = match &self.url {
+                Some(url) if n == 1 => url.clone(),
+                _ => format!("mysql://{USER}:{PASSWORD}@{}:{}", server.host(), server.port()),
+            };
+            line(&format!("[[source]]\nname = \"s{n}\"\nstart = \"earliest\"\nurl = \"{url}\""));
+        }
+        line(&match s3 {
+            None => "[lake]\nurl = \"./lake\"".to_owned(),
+            Some(s3) => format!(
+                "[lake]\nurl = \"s3://{BUCKET}/tw\"\nendpoint = \"{}\"\nregion = \"{}\"",
+                s3.endpoint(),
+                S3::REGION
+            ),
+        });
+        line("flush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"");
+        line(&match warehouse {
+            Warehouse::Sqlite(_) => "url = \"sqlite:warehouse.db\"".to_owned(),
+            Warehouse::Postgres(url) => format!("url = \"{url}\""),
+        });
+        line(&self.lines);
+        line(&format!("[[table]]\nmatch = \"{}.*\"", self.name));
+        text
+    }
+}
+
+/// MySQL servers of a scene.
+enum Sources {
+    Shared(&'static [Mysql]),
+    Own(Vec<Mysql>),
+}
+
+impl Deref for Sources {
+    type Target = [Mysql];
+
+    fn deref(&self) -> &[Mysql] {
+        match self {
+            Self::Shared(servers) => servers,
+            Self::Own(servers) => servers,
+        }
+    }
+}
+
+/// A pipeline that is set up; nothing runs yet.
+pub(super) struct Scene {
+    pub(super) name: String,
+    servers: Sources,
+    shards: Vec<Shard>,
+    warehouse: Warehouse,
+    program: Program,
+    s3: Option<S3>,
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    /// Runs statements on one shard, in one session, in the test's database.
+    pub(super) fn sql(&self, shard: usize, statements: &str) -> Result<()> {
+        self.servers[shard].sql(&format!("SET NAMES utf8mb4; USE {};\n{statements}", self.name))
+    }
+
+    /// Runs statements on every shard.
+    pub(super) fn sql_all(&self, statements: &str) -> Result<()> {
+        (0..self.servers.len()).try_for_each(|shard| self.sql(shard, statements))
+    }
+
+    pub(super) fn s3(&self) -> Result<&S3> {
+        self.s3.as_ref().context("the lake is in a folder")
+    }
+
+    /// Where the program runs.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Folder of the lake's files.
+    pub(super) fn lake(&self) -> PathBuf {
+        match &self.s3 {
+            Some(s3) => s3.bucket_folder(BUCKET),
+            None => self.folder.path().join("lake"),
+        }
+    }
+
+    /// Starts the program.
+    pub(super) fn start(&self, arguments: &[&str]) -> Result<Running> {
+        self.program.start(arguments)
+    }
+
+    /// Runs the program to its end; the error has the end of its log.
+    pub(super) fn complete(&self, arguments: &[&str]) -> Result<()> {
+        self.program.complete(arguments, LIMIT)
+    }
+
+    /// `run --once`.
+    pub(super) fn once(&self) -> Result<()> {
+        self.complete(&["run", "--once"])
+    }
+
+    /// Runs the program to an end with this exit code; returns what it said.
+    pub(super) fn ends_with(&self, arguments: &[&str], code: i32) -> Result<String> {
+        let before = self.log()?.len();
+        let status = self.start(arguments)?.wait(LIMIT)?;
+        let said = self.log()?.split_off(before);
+        ensure!(status.code() == Some(code), "{arguments:?} ended with {status}, not {code}:\n{said}");
+        Ok(said)
+    }
+
+    /// Everything that the program has said so far.
+    pub(super) fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.folder.path().join("tailwater.log")).unwrap_or_default())
+    }
+
+    /// The report on tables, `""` when they are equal to their sources.
+    fn differences(&self, tables: &[(&str, bool)]) -> Result<String> {
+        let tables: Vec<Table> = tables
+            .iter()
+            .map(|(name, global_key)| Table {
+                database: self.name.clone(),
+                name: (*name).to_owned(),
+                global_key: *global_key,
+            })
+            .collect();
+        let report = Runtime::new()?.block_on(compare(&self.shards, &self.warehouse, &tables))?;
+        Ok(if report.is_equal() { String::new() } else { report.to_string() })
+    }
+
+    /// Every row and column of the tables is in the warehouse as it is in the sources.
+    pub(super) fn equal(&self, tables: &[&str]) -> Result<()> {
+        let tables: Vec<_> = tables.iter().map(|name| (*name, false)).collect();
+        let differences = self.differences(&tables)?;
+        ensure!(differences.is_empty(), "source and warehouse differ:\n{differences}");
+        Ok(())
+    }
+
+    /// As [`equal`](Self::equal), for tables with a global key.
+    pub(super) fn equal_globally(&self, tables: &[&str]) -> Result<()> {
+        let tables: Vec<_> = tables.iter().map(|name| (*name, true)).collect();
+        let differences = self.differences(&tables)?;
+        ensure!(differences.is_empty(), "source and warehouse differ:\n{differences}");
+        Ok(())
+    }
+
+    /// Waits until the tables are equal.
+    pub(super) fn becomes_equal(&self, tables: &[&str], running: &mut Running) -> Result<()> {
+        self.wait("equality", running, || Ok(self.equal(tables).is_ok())).or_else(|e| {
+            self.equal(tables)?;
+            Err(e)
+        })
+    }
+
+    /// Waits while the program runs.
+    pub(super) fn wait(&self, what: &str, running: &mut Running, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+        let deadline = Instant::now() + LIMIT;
+        while !done()? {
+            if let Some(status) = running.ended()? {
+                anyhow::bail!("the program ended with {status} before {what}:\n{}", self.log()?);
+            }
+            ensure!(Instant::now() < deadline, "no {what} within {LIMIT:?}:\n{}", self.log()?);
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// The log of each shard has no gap and every file that it names.
+    pub(super) fn log_is_whole(&self) -> Result<()> {
+        let logs = check_log(&self.lake())?;
+        ensure!(logs.len() == self.servers.len(), "there are logs of {} shards", logs.len());
+        Ok(())
+    }
+
+    /// Name of a target in the warehouse's SQL.
+    pub(super) fn target(&self, table: &str) -> String {
+        match &self.warehouse {
+            Warehouse::Sqlite(_) => format!("\"{}_{table}\"", self.name),
+            Warehouse::Postgres(_) => format!("\"{}\".\"{table}\"", self.name),
+        }
+    }
+
+    /// The rows of a query with one text column; `{table}` in braces becomes the target's name.
+    pub(super) fn rows(&self, query: &str) -> Result<Vec<String>> {
+        let mut sql = String::new();
+        for part in query.split('{') {
+            match part.split_once('}') {
+                Some((table, rest)) => sql += &format!("{}{rest}", self.target(table)),
+                None => sql += part,
+            }
+        }
+        match &self.warehouse {
+            Warehouse::Sqlite(path) => Runtime::new()?.block_on(async {
+                let mut conn = SqliteConnectOptions::new().filename(path).read_only(true).connect().await?;
+                let rows: Vec<Option<String>> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut conn).await?;
+                Ok(rows.into_iter().map(|row| row.unwrap_or_else(|| "NULL".to_owned())).collect())
+            }),
+            Warehouse::Postgres(_) => postgres().query(&self.name, &sql),
+        }
+    }
+}
