@@ -3,7 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,6 +18,9 @@ use tokio::runtime::Runtime;
 
 /// Bound on one run of the program. Runs take a second or two, those that retry some ten; machines may be busy.
 pub(super) const LIMIT: Duration = Duration::from_secs(90);
+
+/// Derived ids are those of pipeline, shard and machine, which the tests of a shared server have in common.
+static NEXT_SERVER_ID: AtomicU32 = AtomicU32::new(700_000_000);
 
 /// A fit server that tests share; each has a database of its own.
 pub(super) fn fit_server() -> &'static Mysql {
@@ -53,7 +59,10 @@ impl Place {
 
     pub(super) fn configure(&self, sources: &[String], tables: &str, lake: &str, warehouse: &str) -> Result<()> {
         let source = |(n, url): (usize, &String)| {
-            format!("[[source]]\nname = \"s{n}\"\nstart = \"earliest\"\nurl = \"{url}\"\ntls.mode = \"disabled\"\n")
+            let id = NEXT_SERVER_ID.fetch_add(1, Ordering::Relaxed);
+            format!(
+                "[[source]]\nname = \"s{n}\"\nserver_id = {id}\nstart = \"earliest\"\nurl = \"{url}\"\ntls.mode = \"disabled\"\n"
+            )
         };
         let text = format!(
             "{}[lake]\nurl = \"{lake}\"\nflush_interval = \"200ms\"\n[warehouse]\nurl = \"sqlite:{warehouse}\"\ntick = \
