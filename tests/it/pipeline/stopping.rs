@@ -150,7 +150,7 @@ fn an_extractor_refuses_a_log_that_moves_under_another() -> Result<()> {
     ensure!(status.code() == Some(FENCED), "{status}:\n{said}");
     ensure!(said.contains("elsewhere:busy") && said.contains("--take-over"), "{said}");
     // The operator has stopped the other and says so.
-    let mut other = claim()?;
+    let other = claim()?;
     scene.sql(0, ROWS)?;
     scene.complete(&["run", "--once", "--take-over"])?;
     scene.equal(&["t"])?;
