@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,25 +47,37 @@ fn run_killed_at_random_moments_neither_loses_nor_doubles_rows() -> Result<()> {
 #[test]
 fn extract_and_apply_killed_apart_neither_lose_nor_double_rows() -> Result<()> {
     let scene = Scene::new("postgres", Lake::Folder)?;
-    thread::scope(|scope| {
-        let halves = ["extract", "apply"].map(|verb| {
-            let scene = &scene;
-            scope.spawn(move || -> Result<()> {
-                let mut random = StdRng::seed_from_u64(scene.seed.wrapping_add(verb.len() as u64));
-                if verb == "apply" {
-                    // Without a lake there is nothing to apply.
-                    wait("the first entries", || Ok(scene.entries() >= scene.shards.len()))?;
+    let applied = AtomicBool::new(false);
+    thread::scope(|scope| -> Result<()> {
+        let extract = scope.spawn(|| -> Result<()> {
+            let mut random = StdRng::seed_from_u64(scene.seed);
+            for kill in 0..KILLS_OF_EACH_HALF {
+                if kill == KILLS_OF_EACH_HALF / 2 {
+                    scene.alter()?;
                 }
-                for kill in 0..KILLS_OF_EACH_HALF {
-                    if verb == "extract" && kill == KILLS_OF_EACH_HALF / 2 {
-                        scene.alter()?;
-                    }
-                    scene.live_and_die(verb, &mut random)?;
-                }
-                Ok(())
-            })
+                scene.live_and_die("extract", &mut random)?;
+            }
+            // The other half makes progress only while there is something new to apply.
+            let mut running = scene.program.start(&["extract"])?;
+            wait("end of the kills of apply", CATCH_UP_LIMIT, || {
+                ensure_running(&mut running, "extract")?;
+                Ok(applied.load(Ordering::Relaxed))
+            })?;
+            running.terminate(CATCH_UP_LIMIT)
         });
-        halves.into_iter().try_for_each(|half| half.join().expect("a half panicked"))
+        let apply = scope.spawn(|| -> Result<()> {
+            let kills = || -> Result<()> {
+                let mut random = StdRng::seed_from_u64(scene.seed + 1);
+                // Without a lake there is nothing to apply.
+                wait("first entries", PROGRESS_LIMIT, || Ok(scene.entries() >= scene.shards.len()))?;
+                (0..KILLS_OF_EACH_HALF).try_for_each(|_| scene.live_and_die("apply", &mut random))
+            };
+            let killed = kills();
+            applied.store(true, Ordering::Relaxed);
+            killed
+        });
+        let halves = [extract, apply].map(|half| half.join().expect("a half panicked"));
+        halves.into_iter().collect::<Result<()>>()
     })?;
     scene.finish()
 }
@@ -151,10 +164,11 @@ impl Scene {
             thread::sleep(random.random_range(Duration::ZERO..LIFE_MAX));
         } else {
             let (work, more) = (self.work(verb)?, random.random_range(1..4));
-            wait("progress", || {
+            wait("progress", PROGRESS_LIMIT, || {
                 ensure_running(&mut running, verb)?;
                 Ok(self.work(verb)? >= work + more)
-            })?;
+            })
+            .with_context(|| format!("`tailwater {verb}`{}", running.said()))?;
             thread::sleep(random.random_range(Duration::ZERO..LIFE_MAX / 8));
         }
         running.kill9().with_context(|| format!("`tailwater {verb}`"))
@@ -216,11 +230,11 @@ fn ensure_running(running: &mut Running, verb: &str) -> Result<()> {
     }
 }
 
-/// Waits until `done`, at most [`PROGRESS_LIMIT`].
-fn wait(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + PROGRESS_LIMIT;
+/// Waits until `done`.
+fn wait(what: &str, limit: Duration, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + limit;
     while !done()? {
-        ensure!(Instant::now() < deadline, "no {what} within {PROGRESS_LIMIT:?}");
+        ensure!(Instant::now() < deadline, "no {what} within {limit:?}");
         thread::sleep(Duration::from_millis(20));
     }
     Ok(())
