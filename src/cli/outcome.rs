@@ -5,7 +5,9 @@ use crate::{
     exit::Exit,
     lake::{LogError, SchemaError, StoreError, StoreErrorKind},
     pipeline::{apply::ApplyError, extract::ExtractError, run::RunError},
-    source::mysql::{catalog::CatalogError, connect::ConnectError, start::StartError, stream::StreamError},
+    source::mysql::{
+        catalog::CatalogError, connect::ConnectError, preflight::UnfitError, start::StartError, stream::StreamError,
+    },
     warehouse::WarehouseError,
 };
 
@@ -33,6 +35,7 @@ type Verdict = (Exit, Option<&'static str>);
 fn of_extract(error: &ExtractError) -> Verdict {
     match error {
         ExtractError::Connect(e) | ExtractError::Catalog(CatalogError::Connect(e)) => of_connect(e),
+        ExtractError::Unfit(e) => of_unfit(e),
         ExtractError::Start(e) => of_start(e),
         ExtractError::Stream(e) => of_stream(e),
         ExtractError::Log(e) => of_log(e),
@@ -58,6 +61,15 @@ fn of_connect(error: &ConnectError) -> Verdict {
     }
 }
 
+fn of_unfit(error: &UnfitError) -> Verdict {
+    match error {
+        UnfitError::Connect(e) => of_connect(e),
+        UnfitError::Query(_) => (Exit::Unavailable, None),
+        UnfitError::Unfit { rights_only: true, .. } => (Exit::Permission, None),
+        UnfitError::Unfit { .. } => (Exit::Config, None),
+    }
+}
+
 fn of_start(error: &StartError) -> Verdict {
     match error {
         StartError::Purged { .. }
@@ -76,6 +88,14 @@ fn of_stream(error: &StreamError) -> Verdict {
         StreamError::Server { code: 1227, .. } => {
             (Exit::Permission, Some("GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO the source's user"))
         }
+        // MySQL keeps the newer connection of two replicas that call themselves the same.
+        StreamError::Server { code: 1236, message } if message.contains("same server_uuid/server_id") => (
+            Exit::Fenced,
+            Some(
+                "another process follows the source as the same replica: a successor of this one, or another replica with \
+                 this server id; give each source a `server_id` that nobody else uses",
+            ),
+        ),
         StreamError::Server { code: 1236, message } if message.contains("purged") || message.contains("first log") => {
             (Exit::Gone, Some("what was not read is gone from the source; raise its binlog retention"))
         }

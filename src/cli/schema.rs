@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::{Failure, shell::Shell};
-use crate::{config, exit::Exit, model::Entry};
+use crate::{config, exit::Exit, model::entry};
 
 /// Print a JSON Schema.
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ enum What {
 pub(super) fn execute(args: &SchemaArgs, _: &Shell) -> Result<Exit, Failure> {
     let schema = match args.what {
         What::Config => config::schema(),
-        What::Entry => schemars::schema_for!(Entry).to_value(),
+        What::Entry => entry::schema(),
     };
     super::print(&format!("{schema:#}\n"))?;
     Ok(Exit::Ok)

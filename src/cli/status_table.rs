@@ -9,7 +9,8 @@ const POSITION_CHARS_MAX: usize = 60;
 
 /// Whether somebody has to do something.
 pub(super) fn needs_operator(status: &Status) -> bool {
-    status.shards.iter().any(|s| s.trouble.is_some())
+    !status.trouble.is_empty()
+        || status.shards.iter().any(|s| s.trouble.is_some())
         || status.tables.iter().any(|t| !t.parked.is_empty() || !t.needs_snapshot.is_empty())
 }
 
@@ -21,7 +22,12 @@ pub(super) fn json(status: &Status) -> String {
 
 /// For people.
 pub(super) fn text(status: &Status) -> String {
-    let mut out = format!("pipeline {}\n\n", status.pipeline);
+    let mut out = format!("pipeline {}\n", status.pipeline);
+    for trouble in &status.trouble {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  {trouble}");
+    }
+    out.push('\n');
     let mut rows =
         vec![["SHARD", "ENTRY", "APPLIED", "LAST COMMIT", "LAST WRITTEN", "POSITION"].map(str::to_owned).to_vec()];
     rows.extend(status.shards.iter().map(|s| shard(s, status.at)));
@@ -105,6 +111,7 @@ mod tests {
         let status = Status {
             pipeline: "shop".into(),
             at: 100_000_000,
+            trouble: vec!["warehouse: not reachable".into()],
             shards: vec![ShardStatus {
                 shard: "s1".into(),
                 position: "binlog.000007:4".into(),
@@ -124,7 +131,8 @@ mod tests {
         assert!(needs_operator(&status));
         assert_eq!(
             text(&status),
-            "pipeline shop\n\n\
+            "pipeline shop\n\
+             \x20 warehouse: not reachable\n\n\
              SHARD  ENTRY  APPLIED  LAST COMMIT  LAST WRITTEN  POSITION\n\
              s1     42     40       1m 31s ago   -             binlog.000007:4\n\
              \x20 s1: the source is at binlog.000007:900\n\n\

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    ByteSize,
+    ByteSize, Span,
     problem::{Misfit, suggestion},
 };
 
@@ -20,11 +20,14 @@ pub struct Limits {
     #[schemars(range(min = 1000, max = 10_000_000))]
     pub batch_rows_max: u64,
     /// A batch of one table is sealed at this size in memory, which gives Parquet files of a third to a tenth of it.
-    /// At least 1 MiB, at most `batch_memory`. Default 64 MiB.
+    /// At least 1 MiB, at most `batch_memory`. Default 32 MiB.
     pub batch_bytes_max: ByteSize,
     /// Bytes of Parquet files that one merge takes in at most; a larger backlog is merged in several ticks. At least
     /// 1 MiB. Default 256 MiB.
     pub tick_bytes_max: ByteSize,
+    /// With `--once`, a server or store that does not answer is retried for this long without progress; then the run
+    /// ends with exit code 69. Without `--once` it is retried for as long as it takes. From 1 s to 24 h. Default 2 min.
+    pub once_patience: Span,
 }
 
 impl Default for Limits {
@@ -32,8 +35,9 @@ impl Default for Limits {
         Self {
             batch_memory: ByteSize::mib(256),
             batch_rows_max: 500_000,
-            batch_bytes_max: ByteSize::mib(64),
+            batch_bytes_max: ByteSize::mib(32),
             tick_bytes_max: ByteSize::mib(256),
+            once_patience: Span::seconds(120),
         }
     }
 }

@@ -138,6 +138,8 @@ impl Config {
             }
         }
         let limits = &self.limits;
+        let (patience_min, patience_max) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
+        within("limits.once_patience".to_owned(), limits.once_patience, patience_min, patience_max, problems);
         for (key, size, min) in [
             ("batch_memory", limits.batch_memory, ByteSize::mib(16)),
             ("batch_bytes_max", limits.batch_bytes_max, ByteSize::mib(1)),

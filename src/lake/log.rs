@@ -18,6 +18,7 @@
 mod chain;
 mod error;
 mod head;
+mod look;
 mod orphans;
 mod reader;
 mod writer;
@@ -27,6 +28,7 @@ use std::{fmt, time::Duration};
 pub use chain::{CATALOG_EVERY, ENTRY_BYTES_MAX, LogEntry};
 pub use error::LogError;
 pub use head::{LogFloor, read_floor, shards, write_floor};
+pub use look::{Head, read_head};
 pub use orphans::{OrphanSweep, Swept};
 pub use reader::{LogReader, ReadFrom};
 pub use writer::{Appended, Draft, LogWriter, OpenOptions};

@@ -69,7 +69,7 @@ impl fmt::Debug for ObjectPath {
 
 /// A name as one part of a path.
 ///
-/// Names that would be longer than [`PART_BYTES_MAX`] keep their beginning and end in `~` and 16 digits of their digest.
+/// Names that would be longer than `PART_BYTES_MAX` keep their beginning and end in `~` and 16 digits of their digest.
 pub fn part(name: &str) -> String {
     let mut text = utf8_percent_encode(name, PART).to_string();
     if text.is_empty() {

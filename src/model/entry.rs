@@ -12,6 +12,13 @@ use super::{ColumnDefault, Digest, Op, Origin, Seq, Shard, Target};
 /// Version of the entry format that this build writes.
 pub const FORMAT: u32 = 1;
 
+/// The JSON Schema of an entry, pinned as `schemas/entry.v1.json`.
+pub fn schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(Entry);
+    schema.insert("title".into(), format!("Tailwater commit log entry, format {FORMAT}").into());
+    schema.to_value()
+}
+
 /// One commit of one shard's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {

@@ -9,6 +9,9 @@ pub struct Status {
     pub pipeline: String,
     /// When it was looked at, UTC microseconds.
     pub at: i64,
+    /// Why a part of the state is not known, when it concerns no single shard.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trouble: Vec<String>,
     /// Shards, by name.
     pub shards: Vec<ShardStatus>,
     /// Targets, by name.

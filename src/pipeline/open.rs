@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub async fn store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
     let pipeline = paths::part(&config.pipeline);
     match &config.lake.url {
-        LakeUrl::Folder(path) => Ok(Arc::new(Directory::open(&path.join(pipeline))?)),
+        LakeUrl::Folder(path) => Ok(Arc::new(Directory::open(path.join(pipeline))?)),
         LakeUrl::S3 { bucket, prefix } => {
             let prefix = if prefix.is_empty() { pipeline } else { format!("{prefix}/{pipeline}") };
             let options = S3Options {
@@ -82,7 +82,7 @@ pub fn address(source: &Source) -> Address {
         password: Secret::new(source.password().map(config::Secret::reveal).unwrap_or_default()),
         tls,
         ca: source.tls.ca.clone(),
-        tls_name: None,
+        tls_name: source.tls.server_name.clone(),
         connect_timeout: CONNECT_TIMEOUT,
     }
 }

@@ -1,6 +1,6 @@
 //! One process: extractors of its shards, appliers of its groups, and how they end together.
 
-use std::{num::NonZero, sync::Arc, thread::available_parallelism};
+use std::{num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
 
 use rand::Rng as _;
 use tokio::{
@@ -43,6 +43,13 @@ pub struct Plan {
     pub metrics: Arc<Metrics>,
 }
 
+impl Plan {
+    /// How long failures in a row are retried: a run that is to end must not wait for ever.
+    fn patience(&self) -> Option<Duration> {
+        self.once.then(|| self.config.limits.once_patience.get())
+    }
+}
+
 /// Why a process ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -59,7 +66,7 @@ pub enum RunError {
         shard: Shard,
         /// Why.
         #[source]
-        source: ExtractError,
+        source: Box<ExtractError>,
     },
     /// A group.
     #[error("application of group {group} stopped")]
@@ -68,7 +75,7 @@ pub enum RunError {
         group: String,
         /// Why.
         #[source]
-        source: ApplyError,
+        source: Box<ApplyError>,
     },
     /// A task panicked.
     #[error("a task failed by a defect of tailwater: {0}")]
@@ -181,13 +188,14 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
             budget: budget.clone(),
             encoders: encoders.clone(),
             once: plan.once,
+            patience: plan.patience(),
             stored: Arc::clone(&shared.stored),
             stop: shared.stop.subscribe(),
             metrics: Arc::clone(&plan.metrics),
         };
         tasks.spawn(async move {
             let shard = extract.shard.clone();
-            Ended::Extract(extract::run(extract).await.map_err(|source| RunError::Extract { shard, source }))
+            Ended::Extract(extract::run(extract).await.map_err(|e| RunError::Extract { shard, source: Box::new(e) }))
         });
     }
 }
@@ -206,6 +214,7 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
             rules: Arc::clone(&shared.rules),
             tick_bytes: plan.config.limits.tick_bytes_max.bytes(),
             tick: target.tick.get(),
+            patience: plan.patience(),
             take_over: plan.take_over,
             stored: Arc::clone(&shared.stored),
             stop: shared.stop.subscribe(),
@@ -214,7 +223,7 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
         };
         tasks.spawn(async move {
             let group = apply.group.clone();
-            Ended::Apply(apply::run(apply).await.map_err(|source| RunError::Apply { group, source }))
+            Ended::Apply(apply::run(apply).await.map_err(|e| RunError::Apply { group, source: Box::new(e) }))
         });
     }
     Ok(())

@@ -57,6 +57,8 @@ pub struct Apply {
     pub tick_bytes: u64,
     /// Shortest time between two merges.
     pub tick: Duration,
+    /// How long transient failures in a row are retried; `None` means for as long as it takes.
+    pub patience: Option<Duration>,
     /// Take the group over from another applier.
     pub take_over: bool,
     /// Rings when an extractor of this process stored an entry.
@@ -120,28 +122,26 @@ impl ApplyError {
 /// Applies the group until it is told to stop or has drained.
 ///
 /// # Errors
-/// Anything that another try cannot mend. Transient errors are retried with back-off for as long as it takes: the lake
-/// keeps what the warehouse cannot take.
+/// Anything that another try cannot mend. Transient errors are retried with back-off for as long as [`Apply::patience`]
+/// says: the lake keeps what the warehouse cannot take.
 pub async fn run(apply: Apply) -> Result<(), ApplyError> {
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::new(apply.patience);
     let mut take_over = apply.take_over;
     let mut stop = apply.stop.clone();
     loop {
-        match session::run(&apply, take_over, &mut backoff).await {
+        let failed = match session::run(&apply, take_over, &mut backoff).await {
             Ok(()) => return Ok(()),
-            Err(e) if e.is_transient() => {
-                apply.metrics.error(e.stage(), ErrorKind::Transient);
-                let pause = backoff.next();
-                tracing::warn!(group = apply.group, error = %crate::pipeline::chain(&e), ?pause, "applying failed; trying again");
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                }
-            }
-            Err(e) => {
-                apply.metrics.error(e.stage(), ErrorKind::Fatal);
-                return Err(e);
-            }
+            Err(e) => e,
+        };
+        let Some(pause) = backoff.next().filter(|_| failed.is_transient()) else {
+            apply.metrics.error(failed.stage(), ErrorKind::Fatal);
+            return Err(failed);
+        };
+        apply.metrics.error(failed.stage(), ErrorKind::Transient);
+        tracing::warn!(group = apply.group, error = %crate::pipeline::chain(&failed), ?pause, "applying failed; trying again");
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
         }
         // The group is ours since the first session; a later one that finds it taken has been fenced.
         take_over = false;

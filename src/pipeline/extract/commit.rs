@@ -68,7 +68,7 @@ async fn resolve(
     schemas: &Schemas,
 ) -> Result<(), ExtractError> {
     match pending {
-        Pending::Ready(step) => steps.push(step),
+        Pending::Ready(step) => steps.push(*step),
         Pending::File(handle) => steps.push(Step::File(finished(handle).await?)),
         Pending::XaPrepared { xid, files: handles } => {
             let mut prepared = Vec::with_capacity(handles.len());

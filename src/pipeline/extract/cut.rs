@@ -22,7 +22,7 @@ pub(super) struct Cut {
 #[derive(Debug)]
 pub(super) enum Pending {
     /// Complete.
-    Ready(Step),
+    Ready(Box<Step>),
     /// A file being encoded and uploaded.
     File(JoinHandle<Result<FileStep, ExtractError>>),
     /// An XA transaction was prepared: its files are listed by every entry until the outcome is known.

@@ -9,6 +9,7 @@ use crate::{
         assembler::AssemblerError,
         catalog::CatalogError,
         connect::ConnectError,
+        preflight::UnfitError,
         start::StartError,
         stream::{Remedy, StreamError},
     },
@@ -20,6 +21,9 @@ pub enum ExtractError {
     /// No connection to the source.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The source is not set up for reading.
+    #[error(transparent)]
+    Unfit(#[from] UnfitError),
     /// The source cannot serve the position.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -89,7 +93,9 @@ impl ExtractError {
     /// Whether a new session may succeed.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Connect(e) => !e.is_definite(),
+            Self::Connect(e) | Self::Unfit(UnfitError::Connect(e)) => !e.is_definite(),
+            Self::Unfit(UnfitError::Query(_)) => true,
+            Self::Unfit(UnfitError::Unfit { .. }) => false,
             Self::Start(e) => e.remedy() != Remedy::Operator,
             // What comes here has been retried inside, or is the operator's.
             Self::Stream(_) => false,
@@ -119,7 +125,7 @@ impl ExtractError {
     /// Where it went wrong.
     pub fn stage(&self) -> Stage {
         match self {
-            Self::Connect(_) | Self::Start(_) | Self::Stream(_) | Self::Catalog(_) => Stage::Source,
+            Self::Connect(_) | Self::Unfit(_) | Self::Start(_) | Self::Stream(_) | Self::Catalog(_) => Stage::Source,
             Self::Interrupted | Self::StreamEnded | Self::StatementDml { .. } => Stage::Source,
             Self::Log(_) | Self::Schema(_) | Self::Store(_) | Self::CommitterGone => Stage::Lake,
             Self::Assembler(_)

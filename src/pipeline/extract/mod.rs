@@ -39,7 +39,7 @@ use crate::{
     metrics::{ErrorKind, Metrics},
     model::{Digest, Shard},
     pipeline::backoff::Backoff,
-    source::mysql::{connect::Address, start::StartPoint, stream::Identity},
+    source::mysql::{connect::Address, preflight, start::StartPoint, stream::Identity},
 };
 
 /// One shard's extractor.
@@ -81,6 +81,8 @@ pub struct Extract {
     pub encoders: Encoders,
     /// Stop when everything that was committed on the source at the start is in the lake.
     pub once: bool,
+    /// How long transient failures in a row are retried; `None` means for as long as it takes.
+    pub patience: Option<Duration>,
     /// Rings when an entry was stored.
     pub stored: Arc<Notify>,
     /// Becomes true when the process shall drain.
@@ -96,10 +98,10 @@ const SUSPECT_ATTEMPTS: u32 = 6;
 /// Extracts the shard until it is told to stop, or with `once` has caught up.
 ///
 /// # Errors
-/// Anything that another session cannot mend. Transient errors are retried with back-off for as long as it takes; the lag
-/// metrics show it.
+/// Anything that another session cannot mend. Transient errors are retried with back-off for as long as
+/// [`Extract::patience`] says; the lag metrics show it.
 pub async fn run(extract: Extract) -> Result<(), ExtractError> {
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::new(extract.patience);
     let mut stop = extract.stop.clone();
     let mut state = State { log: None, sessions: 0, take_over: extract.take_over };
     loop {
@@ -107,16 +109,16 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
             Ok(()) => return Ok(()),
             Err(e) => e,
         };
-        if !failed.is_transient() || (failed.is_suspect() && backoff.failures() >= SUSPECT_ATTEMPTS) {
+        let worthwhile = failed.is_transient() && !(failed.is_suspect() && backoff.failures() >= SUSPECT_ATTEMPTS);
+        let Some(pause) = backoff.next().filter(|_| worthwhile) else {
             extract.metrics.error(failed.stage(), ErrorKind::Fatal);
             return Err(failed);
-        }
+        };
         extract.metrics.error(failed.stage(), ErrorKind::Transient);
         if matches!(failed, ExtractError::Log(_)) {
             // Opening it anew finds out where it stands.
             state.log = None;
         }
-        let pause = backoff.next();
         let error = crate::pipeline::chain(&failed);
         tracing::warn!(shard = %extract.shard, error, ?pause, "extraction failed; resuming from the log");
         let stopped = tokio::select! {
@@ -141,6 +143,9 @@ struct State {
 /// Connects, takes the log where it is not ours yet, and runs one session. The source comes first: a log is not claimed over and
 /// over while the source is away.
 async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) -> Result<(), ExtractError> {
+    // Each time: the server behind an address may be another one after a failover. Before the log is touched: a source that
+    // cannot be read must not fence a writer that can.
+    preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?;
     let conn = extract.address.connect().await?;
     let log = match &mut state.log {
         Some(log) => log,

@@ -89,7 +89,7 @@ pub(super) async fn run(
     let (sender, receiver) = channel::channel(IN_FLIGHT_BYTES);
     let (cuts, queue) = mpsc::channel(CUTS);
     let shard = extract.shard.to_string();
-    let stream = follow(&shard, &extract.address, &extract.identity, position, sender);
+    let stream = follow(&shard, &extract.address, &extract.identity, position, sender, extract.patience);
     let decoding = decode_thread(setup, receiver, cuts)?;
     let committing = commit::commit_cuts(log, queue, &files, &extract.schemas, &metrics, &extract.stored, backoff);
 

@@ -259,7 +259,7 @@ pub enum ConnectError {
         at: String,
     },
     /// The certificate is another host's.
-    #[error("the certificate of MySQL at {at} does not name this host; set tls_name to a name it carries")]
+    #[error("the certificate of MySQL at {at} does not name this host; set tls.server_name to a name it carries")]
     WrongName {
         /// `host:port`.
         at: String,

@@ -1,6 +1,6 @@
 //! Keeps one shard's log flowing: connects, reconnects where the consumer stands, gives up when only the operator can help.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::Rng as _;
 use tokio::time::sleep;
@@ -30,16 +30,19 @@ const SOME_ATTEMPTS: u32 = 5;
 /// [`Message::Restart`](super::channel::Message::Restart) and drops the group it holds half of.
 ///
 /// # Errors
-/// [`StreamError`] whose [`remedy`](StreamError::remedy) is the operator's, or one that came back too often.
+/// [`StreamError`] whose [`remedy`](StreamError::remedy) is the operator's, or one that came back too often or for longer than
+/// `patience` (`None`: whatever is the network's is retried for as long as it takes).
 pub async fn follow(
     shard: &str,
     address: &Address,
     identity: &Identity,
     position: StreamPosition,
     sender: Sender,
+    patience: Option<Duration>,
 ) -> Result<(), StreamError> {
     let mut position = position;
     let mut failures = 0;
+    let mut since = Instant::now();
     loop {
         let failure = match Reader::open(address, identity, &position).await {
             Ok(mut reader) => match sender.connected(reader.server.clone()) {
@@ -55,8 +58,14 @@ pub async fn follow(
         let Ok(reached) = sender.restart().await else { return Ok(()) };
         // Events alone are no progress: those in front of a damaged one come again with every attempt.
         failures = if reached == position { failures + 1 } else { 1 };
+        if failures == 1 {
+            since = Instant::now();
+        }
         position = reached;
         if failure.remedy() == Remedy::RetrySome && failures >= SOME_ATTEMPTS {
+            return Err(failure);
+        }
+        if patience.is_some_and(|patience| since.elapsed() >= patience) {
             return Err(failure);
         }
         let wait = backoff(failures);

@@ -9,7 +9,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use mysql_async::{Conn, Error as DriverFailure, prelude::Queryable};
 
@@ -18,7 +18,7 @@ use super::{
     sql, start,
     table_map::Flavor,
 };
-use crate::model::{Finding, Shard};
+use crate::model::{Finding, Severity, Shard};
 
 /// A server as it presents itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,9 +65,37 @@ struct Check<'a> {
     server_id: u32,
     captured: &'a (dyn Fn(&str, &str) -> bool + Send + Sync),
     findings: Vec<Finding>,
+    /// Problems that a GRANT mends.
+    rights_missing: usize,
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
+    /// Connects and reads what the checks look at.
+    async fn begin(
+        shard: &Shard,
+        address: &Address,
+        server_id: u32,
+        captured: &'a (dyn Fn(&str, &str) -> bool + Send + Sync),
+    ) -> Result<Self, UnfitError> {
+        let mut conn = address.connect().await?;
+        let (variables, account) = facts(&mut conn).await.map_err(UnfitError::Query)?;
+        let server = server(&mut conn, &variables).await;
+        let (subject, findings) = (format!("shard {shard}"), Vec::new());
+        Ok(Self { subject, conn, variables, server, account, server_id, captured, findings, rights_missing: 0 })
+    }
+
+    /// What no reading is possible without. `None` when this is no server to read from; else whether the user may see
+    /// the binlog's state.
+    async fn essentials(&mut self) -> Option<bool> {
+        if !settings::family(self) {
+            return None;
+        }
+        let may_read_logs = privileges::replication(self).await;
+        settings::binlog(self);
+        settings::gtids(self);
+        Some(may_read_logs)
+    }
+
     fn ok(&mut self, what: impl Into<String>) {
         self.findings.push(Finding::ok(&self.subject, what));
     }
@@ -108,25 +136,15 @@ pub async fn preflight(
     server_id: u32,
     captured: &(dyn Fn(&str, &str) -> bool + Send + Sync),
 ) -> Preflight {
-    let subject = format!("shard {shard}");
-    let failed = |finding| Preflight { findings: vec![finding], server: None, tables: Vec::new() };
-    let mut conn = match address.connect().await {
-        Ok(conn) => conn,
-        Err(e) => return failed(refused(&subject, address, &e)),
-    };
-    let (variables, account) = match facts(&mut conn).await {
-        Ok(facts) => facts,
+    let mut check = match Check::begin(shard, address, server_id, captured).await {
+        Ok(check) => check,
         Err(e) => {
-            return failed(Finding::problem(subject, format!("cannot read the settings of the server: {e}"), RETRY));
+            let findings = vec![refused(&format!("shard {shard}"), address, &e)];
+            return Preflight { findings, server: None, tables: Vec::new() };
         }
     };
-    let server = server(&mut conn, &variables).await;
-    let mut check = Check { subject, conn, variables, server, account, server_id, captured, findings: Vec::new() };
     let mut tables = Vec::new();
-    if settings::family(&mut check) {
-        let may_read_logs = privileges::replication(&mut check).await;
-        settings::binlog(&mut check);
-        settings::gtids(&mut check);
+    if let Some(may_read_logs) = check.essentials().await {
         settings::retention(&mut check).await;
         if may_read_logs {
             settings::topology(&mut check).await;
@@ -139,13 +157,67 @@ pub async fn preflight(
     Preflight { findings, server: Some(server), tables }
 }
 
+/// Refuses a source that cannot be read as it is set up, before anything is read or written.
+///
+/// # Errors
+/// [`UnfitError`].
+pub async fn require(shard: &Shard, address: &Address, server_id: u32) -> Result<(), UnfitError> {
+    let mut check = Check::begin(shard, address, server_id, &|_, _| true).await?;
+    check.essentials().await;
+    let Check { conn, findings, rights_missing, .. } = check;
+    let _ = conn.disconnect().await;
+    let problems: Vec<_> = findings.into_iter().filter(|f| f.severity == Severity::Problem).collect();
+    match problems.len() {
+        0 => Ok(()),
+        all => Err(UnfitError::Unfit { rights_only: rights_missing == all, problems }),
+    }
+}
+
+/// A source cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum UnfitError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The server could not be asked.
+    #[error("cannot read the settings of the source")]
+    Query(#[source] DriverFailure),
+    /// Settings or rights are not those that reading needs.
+    #[error("the source cannot be read as it is set up{}", Told(.problems))]
+    Unfit {
+        /// Everything that is wrong.
+        problems: Vec<Finding>,
+        /// Whether all of it is rights that the user lacks.
+        rights_only: bool,
+    },
+}
+
+/// Problems, each on a line of its own with its mend.
+struct Told<'a>(&'a [Finding]);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for finding in self.0 {
+            write!(f, "\n  {}", finding.what)?;
+            if let Some(mend) = &finding.mend {
+                write!(f, "\n      mend: {mend}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// For failures that are probably not the configuration's.
 const RETRY: &str = "look at the server and run the check again";
 
 /// ER_ACCESS_DENIED_ERROR: unknown user or wrong password.
 const ACCESS_DENIED: u16 = 1045;
 
-fn refused(subject: &str, address: &Address, error: &ConnectError) -> Finding {
+fn refused(subject: &str, address: &Address, error: &UnfitError) -> Finding {
+    let cause = std::error::Error::source(error).map(|e| format!(": {e}")).unwrap_or_default();
+    let UnfitError::Connect(error) = error else {
+        return Finding::problem(subject, format!("{error}{cause}"), RETRY);
+    };
     let mend = match error {
         ConnectError::Refused { code: ACCESS_DENIED, .. } => format!(
             "check user and password of the source; a new user: CREATE USER '{}'@'%' IDENTIFIED BY '…'; GRANT SELECT, \
@@ -160,7 +232,6 @@ fn refused(subject: &str, address: &Address, error: &ConnectError) -> Finding {
             format!("check that {}:{} is reachable from here and is a MySQL server", address.host, address.port)
         }
     };
-    let cause = std::error::Error::source(error).map(|e| format!(": {e}")).unwrap_or_default();
     Finding::problem(subject, format!("{error}{cause}"), mend)
 }
 

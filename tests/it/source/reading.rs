@@ -50,7 +50,8 @@ impl Reading {
         conn.disconnect().await.unwrap();
         let assembler = Assembler::new(flavor, position.clone(), Box::new(|database, _| database == "d"));
         let (sender, receiver) = channel::channel(IN_FLIGHT_BYTES);
-        let task = tokio::spawn(async move { follow("s1", &address, &identity(server_id), position, sender).await });
+        let task =
+            tokio::spawn(async move { follow("s1", &address, &identity(server_id), position, sender, None).await });
         Ok(Self { assembler, receiver, task, open: vec![], seen: vec![], idle: 0, restarts: 0 })
     }
 

@@ -66,7 +66,7 @@ impl Decoder {
         table.added.clear();
         let (origin, target) = (table.origin.clone(), table.target().clone());
         tracing::info!(%origin, ?cause, "rows written so far are void");
-        self.pending.push(Pending::Ready(Step::Floor(Floor { origin, target, seq, cause, committed_at })));
+        self.pending.push(Pending::Ready(Box::new(Step::Floor(Floor { origin, target, seq, cause, committed_at }))));
         self.count_parked();
         self.covers(committed_at);
     }

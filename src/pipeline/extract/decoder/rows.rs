@@ -168,7 +168,7 @@ impl Decoder {
         let origin = table.origin.clone();
         let added = change.added.into_iter().collect();
         tracing::info!(%origin, %schema, "the table's schema is new");
-        self.pending.push(Pending::Ready(Step::Schema { origin, target, seq, schema, added }));
+        self.pending.push(Pending::Ready(Box::new(Step::Schema { origin, target, seq, schema, added })));
         if let Some(reason) = change.stale {
             self.needs_snapshot(i, reason);
         }
@@ -181,7 +181,7 @@ impl Decoder {
         tracing::warn!(%origin, reason, "rows written earlier are stale in the warehouse until a new snapshot");
         let seq = self.mark();
         self.tables[i].needs_snapshot = Some(reason.clone());
-        self.pending.push(Pending::Ready(Step::NeedsSnapshot { origin, target, seq, reason }));
+        self.pending.push(Pending::Ready(Box::new(Step::NeedsSnapshot { origin, target, seq, reason })));
     }
 
     /// Tables that an earlier session parked are parked, whether or not they are written to in this one.
@@ -206,7 +206,7 @@ impl Decoder {
         tracing::error!(origin = %table.origin, reason, "table parked: its rows no longer reach the lake");
         table.parked = Some(reason.clone());
         let parked = Parked { origin: table.origin.clone(), target: table.target().clone(), seq, reason };
-        self.pending.push(Pending::Ready(Step::Parked(parked)));
+        self.pending.push(Pending::Ready(Box::new(Step::Parked(parked))));
         self.count_parked();
         Ok(())
     }

@@ -31,6 +31,7 @@ pub(super) async fn replication(check: &mut Check<'_>) -> bool {
         check.ok("user may read the binlog");
     } else {
         let (list, account) = (missing.join(", "), check.account.clone());
+        check.rights_missing += 1;
         check.problem(format!("user {account} lacks {list}"), format!("GRANT {list} ON *.* TO {account}"));
     }
     same_id(check, &replicas.unwrap_or_default());

@@ -56,7 +56,7 @@ pub(super) async fn write(
     let mut part = 0;
     while writer.position().offset < source.rows {
         part += 1;
-        let Some(draft) = upload(&*store, &writer, &source, &mut random, part).await else { return };
+        let Some(draft) = upload(&store, &writer, &source, &mut random, part).await else { return };
         let draft = if random.random_bool(0.2) { idle(&writer) } else { draft };
         match writer.append(draft).await {
             Ok(_) => {}
