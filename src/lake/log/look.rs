@@ -1,6 +1,10 @@
 //! Looking at a log without owning or following it.
 
-use super::{LogEntry, LogError, chain::damaged, head::{find_head, read_entry, read_floor}};
+use super::{
+    LogEntry, LogError,
+    chain::damaged,
+    head::{find_head, read_entry, read_floor},
+};
 use crate::{
     lake::{Store, paths},
     model::{Catalog, Shard},

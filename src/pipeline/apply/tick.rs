@@ -87,6 +87,11 @@ impl Apply {
         let mut merges: BTreeMap<&Target, TableMerge> = BTreeMap::new();
         for (target, work) in &tick.work.tables {
             let files = self.staged_files(&id.fence, targets, target, work).await?;
+            // Floors alone, before any row of this session: no schema says how the target is to be.
+            let unknown = files.is_empty() && !targets.plans.contains_key(target);
+            if unknown && !self.warehouse.recall_table(&id.fence, target).await? {
+                continue;
+            }
             let staged_rows =
                 if files.is_empty() { 0 } else { self.warehouse.stage(id, target, &files, &reader).await?.rows };
             let floors = work.floors.values().cloned().collect();
