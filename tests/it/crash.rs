@@ -20,9 +20,9 @@ use tailwater_servers::{Mysql, MysqlOptions, PASSWORD, Postgres, S3, USER};
 use tokio::runtime::Runtime;
 
 /// Kills of each process. Together more than 30 in each run of the tests.
-const KILLS_OF_RUN: usize = 16;
-const KILLS_OF_EACH_HALF: usize = 10;
-const KILLS_ON_S3: usize = 8;
+const KILLS_OF_RUN: usize = 14;
+const KILLS_OF_EACH_HALF: usize = 9;
+const KILLS_ON_S3: usize = 4;
 /// Longest life of a process that is killed at a random moment. Starting takes part of it, so that
 /// kills hit the start, the claim and the work.
 const LIFE_MAX: Duration = Duration::from_millis(2000);
