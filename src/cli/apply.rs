@@ -19,6 +19,9 @@ pub(super) struct ApplyArgs {
     /// Stop with exit code 0 when everything that was in the lake at the start has been applied.
     #[arg(long, env = "TAILWATER_ONCE")]
     pub(super) once: bool,
+    /// Take over a group that another process still applies. Only after that process was stopped.
+    #[arg(long)]
+    pub(super) take_over: bool,
 }
 
 /// Runs the verb.
@@ -27,5 +30,6 @@ pub(super) async fn execute(args: ApplyArgs, shell: &Shell) -> Result<Exit, Fail
     job.shards.clear();
     job.choose_groups(&args.groups)?;
     job.once = args.once;
+    job.take_over = args.take_over;
     super::start(job).await
 }

@@ -88,6 +88,14 @@ fn of_stream(error: &StreamError) -> Verdict {
         StreamError::Server { code: 1227, .. } => {
             (Exit::Permission, Some("GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO the source's user"))
         }
+        // MySQL keeps the newer connection of two replicas that call themselves the same.
+        StreamError::Server { code: 1236, message } if message.contains("same server_uuid/server_id") => (
+            Exit::Fenced,
+            Some(
+                "another process follows the source as the same replica: a successor of this one, or another replica with \
+                 this server id; give each source a `server_id` that nobody else uses",
+            ),
+        ),
         StreamError::Server { code: 1236, message } if message.contains("purged") || message.contains("first log") => {
             (Exit::Gone, Some("what was not read is gone from the source; raise its binlog retention"))
         }

@@ -129,6 +129,8 @@ impl Catalog {
                 k.schema = Some(schema.clone());
             }),
             Step::Floor(f) if f.cause == FloorCause::Drop => self.origins.remove(&f.origin).is_some(),
+            // Stale rows are gone with all others.
+            Step::Floor(f) if f.cause == FloorCause::Truncate => self.change(&f.origin, |k| k.needs_snapshot = None),
             Step::Floor(_) => false,
             Step::SnapshotBegin { origin, seq } => self.change(origin, |k| k.snapshot = Some(*seq)),
             Step::SnapshotEnd { origin, .. } => self.change(origin, |k| {
@@ -138,8 +140,9 @@ impl Catalog {
             }),
             // Also one whose schema was never understood: the reason must survive the writer.
             Step::Parked(p) => self.learn(&p.origin, &p.target, |k| k.parked = Some(p.reason.clone())),
-            Step::NeedsSnapshot { origin, reason, .. } => {
-                self.change(origin, |k| k.needs_snapshot = Some(reason.clone()))
+            // Also of a table without a schema yet: one that got its rows by RENAME.
+            Step::NeedsSnapshot { origin, target, reason, .. } => {
+                self.learn(origin, target, |k| k.needs_snapshot = Some(reason.clone()))
             }
         }
     }
@@ -202,6 +205,8 @@ pub enum Step {
     NeedsSnapshot {
         /// Whose rows.
         origin: Origin,
+        /// Where they lie.
+        target: Target,
         /// Number of the marker.
         seq: Seq,
         /// What happened, for the operator.

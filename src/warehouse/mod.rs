@@ -81,6 +81,13 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// key; [`Fenced`](WarehouseError::Fenced).
     async fn ensure_table(&self, fence: &Fence, plan: &TablePlan) -> Result<TableState, WarehouseError>;
 
+    /// Makes a target ready for a [`merge`](Self::merge) without rows, which needs no schema: a floor. Answers whether the
+    /// target exists; where it does not, nothing can be below the floor.
+    ///
+    /// # Errors
+    /// [`Table`](WarehouseError::Table) for a table of another group.
+    async fn recall_table(&self, fence: &Fence, target: &Target) -> Result<bool, WarehouseError>;
+
     /// Replaces the staged rows of the target by those of `files`, which belong to `tick`, and proves that as many rows
     /// were loaded as the files are said to have. `files` may have different schemas; columns that a file lacks take the
     /// target's default when merged. Repeatable. What was staged lasts until the next call for this target or until the

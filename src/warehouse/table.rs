@@ -58,6 +58,28 @@ pub(crate) async fn ensure(
     state::finish(session, result, &what).await
 }
 
+/// The layout of a target that was made before, `None` when there is none. Changes nothing.
+pub(crate) async fn recall(
+    session: &mut dyn Session,
+    d: &dyn Dialect,
+    fence: &Fence,
+    target: &Target,
+) -> Result<Option<Layout>, WarehouseError> {
+    let place = d.place(target).map_err(|reason| WarehouseError::table(target, reason))?;
+    let mut table = Table { session, d, target };
+    let registered = table.query(&state::sql::registered(d, target.as_str())).await?;
+    let Some(row) = registered.first() else { return Ok(None) };
+    let known = table.registered(fence, row)?;
+    Ok(Some(Layout {
+        target: target.clone(),
+        place,
+        columns: known.columns,
+        key: known.key,
+        key_mode: known.key_mode,
+        deletes: known.deletes,
+    }))
+}
+
 /// Refuses names and defaults that the product cannot hold.
 fn check_names(d: &dyn Dialect, plan: &TablePlan) -> Result<Place, WarehouseError> {
     let refuse = |reason: String| WarehouseError::table(&plan.target, reason);
@@ -101,16 +123,11 @@ async fn define(
             }
             table.create(fence, plan, place).await
         }
-        Some([Value::Text(group), Value::Text(definition)]) => {
-            if *group != fence.group {
-                return Err(table.refuse(format!("it is written by group {group}; a table belongs to one group")));
-            }
-            let known: Definition = serde_json::from_str(definition)
-                .map_err(|e| table.refuse(format!("its registered definition cannot be read: {e}")))?;
+        Some(row) => {
+            let known = table.registered(fence, row)?;
             table.compare(plan, &known, &place, &columns).await?;
             table.evolve(plan, known, place).await
         }
-        Some(_) => Err(table.refuse("its registration cannot be read")),
     }
 }
 
@@ -123,6 +140,18 @@ struct Table<'a> {
 impl Table<'_> {
     fn refuse(&self, reason: impl Into<String>) -> WarehouseError {
         WarehouseError::table(self.target, reason)
+    }
+
+    /// What the registry's row says.
+    fn registered(&self, fence: &Fence, row: &[Value]) -> Result<Definition, WarehouseError> {
+        let [Value::Text(group), Value::Text(definition)] = row else {
+            return Err(self.refuse("its registration cannot be read"));
+        };
+        if *group != fence.group {
+            return Err(self.refuse(format!("it is written by group {group}; a table belongs to one group")));
+        }
+        serde_json::from_str(definition)
+            .map_err(|e| self.refuse(format!("its registered definition cannot be read: {e}")))
     }
 
     fn failed(&self) -> impl Fn(Failure) -> WarehouseError {

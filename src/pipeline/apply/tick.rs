@@ -78,13 +78,20 @@ impl Apply {
         let began = Instant::now();
         let mut fills: BTreeMap<&Target, Vec<Fill>> = BTreeMap::new();
         for task in &tick.work.schemas {
-            self.ensure(&id.fence, targets, &task.target, &task.origin, &task.schema, &task.added).await?;
-            fills.entry(&task.target).or_default().extend(task.fills());
+            let new = self.ensure(&id.fence, targets, &task.target, &task.origin, &task.schema, &task.added).await?;
+            // A column that the target had before may hold values: of another shard's default, or from before it was dropped.
+            let needed = task.fills().filter(|f| f.value != ColumnDefault::Null || !new.contains(&f.column));
+            fills.entry(&task.target).or_default().extend(needed);
         }
         let reader = LakeFiles::new(&self.store, tick.work.tables.values().flat_map(|w| &w.files));
         let mut merges: BTreeMap<&Target, TableMerge> = BTreeMap::new();
         for (target, work) in &tick.work.tables {
             let files = self.staged_files(&id.fence, targets, target, work).await?;
+            // Floors alone, before any row of this session: no schema says how the target is to be.
+            let unknown = files.is_empty() && !targets.plans.contains_key(target);
+            if unknown && !self.warehouse.recall_table(&id.fence, target).await? {
+                continue;
+            }
             let staged_rows =
                 if files.is_empty() { 0 } else { self.warehouse.stage(id, target, &files, &reader).await?.rows };
             let floors = work.floors.values().cloned().collect();
@@ -129,7 +136,7 @@ impl Apply {
         }
     }
 
-    /// Makes the target hold rows of a schema.
+    /// Makes the target hold rows of a schema. Returns the columns that it did not have before.
     async fn ensure(
         &self,
         fence: &Fence,
@@ -138,9 +145,9 @@ impl Apply {
         origin: &Origin,
         id: &Digest,
         added: &BTreeMap<String, ColumnDefault>,
-    ) -> Result<(), ApplyError> {
+    ) -> Result<Vec<String>, ApplyError> {
         if targets.ensured.get(target).is_some_and(|known| known.contains(id)) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let schema = self.schemas.load(target, id).await?;
         let plan = match targets.plans.get(target) {
@@ -154,7 +161,7 @@ impl Apply {
         }
         targets.plans.insert(target.clone(), plan);
         targets.ensured.entry(target.clone()).or_default().insert(id.clone());
-        Ok(())
+        Ok(state.added)
     }
 
     /// The plan of a target that this session meets for the first time.

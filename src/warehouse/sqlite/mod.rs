@@ -330,6 +330,20 @@ impl Warehouse for Sqlite {
         result
     }
 
+    async fn recall_table(&self, fence: &Fence, target: &Target) -> Result<bool, WarehouseError> {
+        let mut lease = self.lease().await?;
+        let result = table::recall(&mut lease.session, &SqliteDialect, fence, target).await;
+        let result = result.map(|layout| match layout {
+            Some(layout) => {
+                lease.inner.layouts.insert(target.clone(), layout);
+                true
+            }
+            None => false,
+        });
+        lease.give_back();
+        result
+    }
+
     async fn stage(
         &self,
         tick: &TickId,

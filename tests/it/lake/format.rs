@@ -80,7 +80,12 @@ fn sample() -> Entry {
         }),
         Step::SnapshotBegin { origin: origin(), seq: seq(31) },
         Step::SnapshotEnd { origin: origin(), seq: seq(31) },
-        Step::NeedsSnapshot { origin: origin(), seq: seq(32), reason: "MODIFY changed values of old rows".into() },
+        Step::NeedsSnapshot {
+            origin: origin(),
+            target: target.clone(),
+            seq: seq(32),
+            reason: "MODIFY changed values of old rows".into(),
+        },
         Step::Parked(Parked { origin: origin(), target, seq: seq(33), reason: "no row metadata".into() }),
     ];
     let mut catalog = Catalog::default();

@@ -24,8 +24,8 @@ fn columns_added_during_the_run_have_the_values_of_the_source() -> Result<()> {
         for shard in 0..2 {
             scene.sql(shard, ALTER)?;
             scene.sql(shard, "INSERT INTO t (id, a, nul, words) VALUES (10, 'new', '2024-05-06 07:08:09.123', 'w'); DELETE FROM t WHERE id = 2;")?;
-            // The other shard still has the old shape.
-            scene.sql(1 - shard, "INSERT INTO t (id, a) VALUES (20 + (SELECT COUNT(*) FROM t AS x), 'old')")?;
+            // The other shard has the old shape in the first round.
+            scene.sql(1 - shard, "SET sql_mode = ''; INSERT INTO t (id, a) SELECT 20 + COUNT(*), 'other' FROM t")?;
         }
         scene.becomes_equal(&["t"], &mut running)?;
         // Nothing but the DDL and later rows: old rows untouched.
@@ -50,8 +50,8 @@ fn widened_and_dropped_columns_are_followed() -> Result<()> {
         scene.once()?;
         scene.equal(&["t"])?;
         scene.sql_all(
-            "ALTER TABLE t MODIFY v VARCHAR(500), MODIFY n INT, MODIFY m BIGINT UNSIGNED, MODIFY d DECIMAL(20,4), MODIFY f DOUBLE;
-             INSERT INTO t VALUES (3, REPEAT('x', 500), 2147483647, 18446744073709551615, 1234567890123456.7891, 1e300, 7);
+            "ALTER TABLE t MODIFY v VARCHAR(500), MODIFY n INT, MODIFY m BIGINT, MODIFY d DECIMAL(20,2), MODIFY f DOUBLE;
+             INSERT INTO t VALUES (3, REPEAT('x', 500), 2147483647, 9223372036854775807, 123456789012345678.91, 1e300, 7);
              ALTER TABLE t MODIFY id BIGINT; INSERT INTO t VALUES (9223372036854775807, 'big', 1, 1, 1, 1, 1);
              UPDATE t SET v = 'touched' WHERE id = 1;",
         )?;
@@ -146,7 +146,7 @@ fn an_incompatible_change_parks_its_table_and_no_other() -> Result<()> {
         scene.once()?;
         scene.sql(
             0,
-            "ALTER TABLE t MODIFY a DATETIME; INSERT INTO t VALUES (2, '2024-01-01'); INSERT INTO other VALUES (2, 2);",
+            "ALTER TABLE t MODIFY a VARCHAR(20); INSERT INTO t VALUES (2, 'words'); INSERT INTO other VALUES (2, 2);",
         )?;
         scene.sql(1, "INSERT INTO other VALUES (3, 3)")?;
         let said = scene.ends_with(&["run", "--once"], 4)?;

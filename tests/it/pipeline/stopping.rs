@@ -78,7 +78,7 @@ fn a_second_run_applies_nothing_again() -> Result<()> {
         scene.sql_all(&format!("{TABLE} {ROWS} {ROWS}"))?;
         scene.once()?;
         scene.equal(&["t"])?;
-        let query = "SELECT CAST(SUM(_tw_seq) AS TEXT) || ' ' || CAST(COUNT(*) AS TEXT) FROM {t}";
+        let query = "SELECT CAST(MAX(_tw_seq) AS TEXT) || ' ' || CAST(SUM(_tw_seq % 1000) AS TEXT) || ' ' || CAST(COUNT(*) AS TEXT) FROM {t}";
         let (rows, stored) = (scene.rows(query)?, files(&scene.lake())?);
         scene.once()?;
         ensure!(rows == scene.rows(query)? && stored == files(&scene.lake())?, "the second run did something");
@@ -150,7 +150,7 @@ fn an_extractor_refuses_a_log_that_moves_under_another() -> Result<()> {
     ensure!(status.code() == Some(FENCED), "{status}:\n{said}");
     ensure!(said.contains("elsewhere:busy") && said.contains("--take-over"), "{said}");
     // The operator has stopped the other and says so.
-    let mut other = claim()?;
+    let other = claim()?;
     scene.sql(0, ROWS)?;
     scene.complete(&["run", "--once", "--take-over"])?;
     scene.equal(&["t"])?;
@@ -171,7 +171,10 @@ fn a_process_that_was_replaced_stops_with_its_own_code() -> Result<()> {
     let status = first.wait(LIMIT)?;
     let said = scene.log()?;
     ensure!(status.code() == Some(FENCED), "{status}:\n{said}");
-    ensure!(said.contains("fenced") && said.contains("only one process may extract a shard"), "{said}");
+    // Whichever is first: the server replaces the older connection of one replica, the log refuses the older writer.
+    let refused = said.contains("only one process may extract a shard")
+        || said.contains("follows the source as the same replica");
+    ensure!(refused, "{said}");
     scene.once()?;
     scene.equal(&["t"])?;
     scene.log_is_whole()

@@ -106,7 +106,8 @@ fn savepoints_and_compressed_transactions_arrive_as_committed() -> Result<()> {
          BEGIN; INSERT INTO t VALUES (1, 'kept'); SAVEPOINT a; INSERT INTO t VALUES (2, 'undone'); UPDATE t SET v = 'undone' WHERE id = 1;
            ROLLBACK TO a; INSERT INTO t VALUES (3, 'kept'); SAVEPOINT b; INSERT INTO t VALUES (4, 'kept'); RELEASE SAVEPOINT b; COMMIT;
          BEGIN; INSERT INTO t VALUES (5, 'undone'); ROLLBACK;
-         BEGIN; INSERT INTO t VALUES (6, 'kept'); SAVEPOINT `we``ird`; INSERT INTO noted VALUES (1); INSERT INTO t VALUES (7, 'undone'); ROLLBACK TO `we``ird`; COMMIT;",
+         BEGIN; INSERT INTO t VALUES (6, 'kept'); SAVEPOINT `we``ird`; INSERT INTO t VALUES (7, 'undone'); ROLLBACK TO `we``ird`; COMMIT;
+         INSERT INTO noted VALUES (1), (2); UPDATE noted SET id = id + 10; DELETE FROM noted WHERE id = 11;",
     )?;
     scene.once()?;
     scene.equal(&["t", "noted"])?;
@@ -144,7 +145,7 @@ fn a_transaction_larger_than_memory_passes_with_flat_memory() -> Result<()> {
              SET SESSION cte_max_recursion_depth = {rows};
              BEGIN; INSERT INTO small VALUES (1);
              INSERT INTO t WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
-                SELECT i, i * 7, CONCAT(SHA2(i, 256), MD5(i)), SHA1(i) FROM n;
+                SELECT i, i * 7, CONCAT(SHA2(i, 256), SHA2(i, 224)), SHA2(-i, 256) FROM n;
              UPDATE t SET n = n + 1 WHERE id % 100 = 0; DELETE FROM t WHERE id % 1000 = 0; INSERT INTO small VALUES (2); COMMIT;"
         ),
     )?;

@@ -59,6 +59,10 @@ impl Decoder {
             table.needs_snapshot = None;
             table.plan = None;
         }
+        if matches!(cause, FloorCause::Truncate) {
+            // Stale rows are gone with all others.
+            table.needs_snapshot = None;
+        }
         table.added.clear();
         let (origin, target) = (table.origin.clone(), table.target().clone());
         tracing::info!(%origin, ?cause, "rows written so far are void");

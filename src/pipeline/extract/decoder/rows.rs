@@ -10,7 +10,7 @@ use crate::{
     config::LakeChanges,
     decode::{Declared, Note, Plan, RowTime},
     metrics::{Metrics, ShardMetrics, ValuePolicy},
-    model::{ColumnDefault, FileStep, Origin, Parked, Seq, Step, TableSchema, Target},
+    model::{FileStep, Origin, Parked, Seq, Step, TableSchema, Target},
     pipeline::extract::{
         ExtractError,
         cut::Pending,
@@ -166,8 +166,7 @@ impl Decoder {
         table.added.clear();
         table.known = Some(schema.clone());
         let origin = table.origin.clone();
-        // NULL is what a column has that nobody filled.
-        let added = change.added.into_iter().filter(|(_, d)| *d != ColumnDefault::Null).collect();
+        let added = change.added.into_iter().collect();
         tracing::info!(%origin, %schema, "the table's schema is new");
         self.pending.push(Pending::Ready(Box::new(Step::Schema { origin, target, seq, schema, added })));
         if let Some(reason) = change.stale {
@@ -178,11 +177,11 @@ impl Decoder {
 
     /// Says that old rows of the table are stale in the warehouse. Its new rows go on.
     pub(super) fn needs_snapshot(&mut self, i: usize, reason: String) {
-        let origin = self.tables[i].origin.clone();
+        let (origin, target) = (self.tables[i].origin.clone(), self.tables[i].target().clone());
         tracing::warn!(%origin, reason, "rows written earlier are stale in the warehouse until a new snapshot");
         let seq = self.mark();
         self.tables[i].needs_snapshot = Some(reason.clone());
-        self.pending.push(Pending::Ready(Box::new(Step::NeedsSnapshot { origin, seq, reason })));
+        self.pending.push(Pending::Ready(Box::new(Step::NeedsSnapshot { origin, target, seq, reason })));
     }
 
     /// Tables that an earlier session parked are parked, whether or not they are written to in this one.
