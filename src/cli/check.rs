@@ -4,12 +4,14 @@ use super::{
     Failure,
     args::ConfigArgs,
     checklist::{self, Checklist},
+    job,
     shell::Shell,
 };
 use crate::{
     config::{Config, Problems, Role},
     exit::Exit,
     model::Finding,
+    pipeline,
 };
 
 /// Check configuration, servers, lake and warehouse; report every problem with its mend.
@@ -41,7 +43,7 @@ pub(super) async fn execute(args: CheckArgs, shell: &Shell) -> Result<Exit, Fail
             let mut findings = vec![summary(&config)];
             findings.extend(sections(&config));
             if !args.offline {
-                findings.extend(super::probe(&config).await?);
+                findings.extend(pipeline::check::probe(&config, &job::hostname()).await);
             }
             findings
         }

@@ -79,7 +79,7 @@ impl Job {
 }
 
 /// This machine's name as the kernel has it; empty where it has none, which only makes derived ids less distinct.
-fn hostname() -> String {
+pub(super) fn hostname() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match name.trim() {
         "" => std::env::var("HOSTNAME").unwrap_or_default(),

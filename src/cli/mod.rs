@@ -19,12 +19,7 @@ mod signals;
 mod status;
 mod status_table;
 
-use std::{
-    ffi::OsString,
-    future::{Future, ready},
-    io::Write,
-    sync::Arc,
-};
+use std::{ffi::OsString, io::Write, sync::Arc};
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
@@ -33,9 +28,8 @@ pub use job::Job;
 pub use progress::ProgressMode;
 
 use crate::{
-    config::{Config, mask_urls},
+    config::mask_urls,
     exit::Exit,
-    model::{Finding, Status},
     pipeline::run::{self as process, Plan},
 };
 
@@ -113,20 +107,6 @@ async fn carry_out(job: Job) -> Result<Exit, Failure> {
     };
     process::run(plan).await.map_err(outcome::explain)?;
     Ok(if once && metrics.parked_tables() > 0 { Exit::Parked } else { Exit::Ok })
-}
-
-/// Connects to everything that is configured and reports what was found.
-fn probe(_: &Config) -> impl Future<Output = Result<Vec<Finding>, Failure>> + use<> {
-    ready(Err(absent("check without --offline")))
-}
-
-/// Asks lake, warehouse and sources how far they are.
-fn look(_: &Config) -> impl Future<Output = Result<Status, Failure>> + use<> {
-    ready(Err(absent("status")))
-}
-
-fn absent(verb: &str) -> Failure {
-    Failure::new(Exit::Internal, anyhow::anyhow!("this build cannot do `{verb}` yet"))
 }
 
 /// Help and version go to standard output; what was not understood goes to standard error, with secrets masked: the

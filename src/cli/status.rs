@@ -1,7 +1,11 @@
 //! `tailwater status`: how far each shard and table is.
 
-use super::{Failure, args::ConfigArgs, shell::Shell, status_table};
-use crate::{config::Role, exit::Exit};
+use super::{Failure, args::ConfigArgs, outcome, shell::Shell, status_table};
+use crate::{
+    config::Role,
+    exit::Exit,
+    pipeline::{self, run::RunError},
+};
 
 /// Show how far each shard and table is.
 #[derive(Debug, clap::Args)]
@@ -23,7 +27,7 @@ pub(super) struct StatusArgs {
 pub(super) async fn execute(args: StatusArgs, shell: &Shell) -> Result<Exit, Failure> {
     let config = shell.config(&args.config, Role::Look)?;
     shell.start_logging(&config)?;
-    let status = super::look(&config).await?;
+    let status = pipeline::status::look(&config).await.map_err(|e| outcome::explain(RunError::Store(e)))?;
     let text = if args.json { status_table::json(&status) } else { status_table::text(&status) };
     super::print(&text)?;
     Ok(if status_table::needs_operator(&status) { Exit::Findings } else { Exit::Ok })

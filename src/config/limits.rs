@@ -20,7 +20,7 @@ pub struct Limits {
     #[schemars(range(min = 1000, max = 10_000_000))]
     pub batch_rows_max: u64,
     /// A batch of one table is sealed at this size in memory, which gives Parquet files of a third to a tenth of it.
-    /// At least 1 MiB, at most `batch_memory`. Default 32 MiB.
+    /// At least 1 MiB, at most `batch_memory`. Default 24 MiB.
     pub batch_bytes_max: ByteSize,
     /// Bytes of Parquet files that one merge takes in at most; a larger backlog is merged in several ticks. At least
     /// 1 MiB. Default 256 MiB.
@@ -35,7 +35,7 @@ impl Default for Limits {
         Self {
             batch_memory: ByteSize::mib(256),
             batch_rows_max: 500_000,
-            batch_bytes_max: ByteSize::mib(32),
+            batch_bytes_max: ByteSize::mib(24),
             tick_bytes_max: ByteSize::mib(256),
             once_patience: Span::seconds(120),
         }

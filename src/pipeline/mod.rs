@@ -2,9 +2,11 @@
 
 pub mod apply;
 mod backoff;
+pub mod check;
 pub mod extract;
 pub mod open;
 pub mod run;
+pub mod status;
 
 /// An error and its causes in one line. For logs: an error shown to the operator at the end keeps its lines.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {

@@ -66,6 +66,11 @@ pub fn warehouse(config: &config::Warehouse) -> Result<Arc<dyn Warehouse>, Wareh
     })
 }
 
+/// A group's name in the warehouse, which other pipelines may share.
+pub fn group(pipeline: &str, group: &str) -> String {
+    format!("{pipeline}/{group}")
+}
+
 /// How to reach a source.
 pub fn address(source: &Source) -> Address {
     let tls = match source.tls_mode() {

@@ -97,7 +97,7 @@ async fn claim(apply: &Apply, take_over: bool) -> Result<(Fence, GroupState), Ap
 impl Apply {
     /// The group's name in the warehouse, which other pipelines may share.
     pub(super) fn place(&self) -> String {
-        format!("{}/{}", self.pipeline, self.group)
+        crate::pipeline::open::group(&self.pipeline, &self.group)
     }
 
     /// Whether an origin's rows are this group's.

@@ -147,7 +147,8 @@ impl Running {
     }
 
     /// The end of its log, to be appended to an error.
-    fn said(&self) -> String {
+    #[must_use]
+    pub fn said(&self) -> String {
         self.log.as_deref().map(tail).unwrap_or_default()
     }
 }
