@@ -186,7 +186,10 @@ impl Session<'_> {
         // Entries may come as fast as they are read: a tick that waited for the end of the log would never begin.
         let until = Instant::now();
         for (shard, reader) in &mut self.readers {
-            while reader.cursor.wants_more() && until.elapsed() < self.apply.tick {
+            // Each shard is asked at least once, however slow the others were.
+            let mut asked = false;
+            while reader.cursor.wants_more() && !(asked && until.elapsed() >= self.apply.tick) {
+                asked = true;
                 let Some(entry) = reader.log.next().await? else { break };
                 reader.cursor.push(entry.entry);
             }
