@@ -144,3 +144,16 @@ fn entries_that_were_ever_written_can_be_read() {
 fn the_json_schema_is_the_formats() {
     pinned("schemas/entry.v1.json", &format!("{:#}\n", tailwater::model::entry::schema()));
 }
+
+/// A table that got its rows by RENAME has no schema before its first event, and its stale rows are told all the same.
+#[test]
+fn a_table_without_a_schema_can_need_a_snapshot() {
+    let (target, reason) = (Target::new("shop.orders"), "RENAME TABLE put rows under its name".to_owned());
+    let mut catalog = Catalog::default();
+    assert!(catalog.apply(&Step::NeedsSnapshot { origin: origin(), target: target.clone(), seq: Seq(1), reason }));
+    let known = &catalog.origins[&origin()];
+    assert_eq!((known.needs_snapshot.is_some(), &known.target, &known.schema), (true, &target, &None));
+    let floor = Floor { origin: origin(), target, seq: Seq(2), cause: FloorCause::Truncate, committed_at: 0 };
+    assert!(catalog.apply(&Step::Floor(floor)));
+    assert!(catalog.origins[&origin()].needs_snapshot.is_none());
+}

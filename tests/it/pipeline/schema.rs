@@ -23,7 +23,7 @@ fn columns_added_during_the_run_have_the_values_of_the_source() -> Result<()> {
                 ADD COLUMN first_ DOUBLE DEFAULT 0.25 FIRST, ADD COLUMN after_ INT DEFAULT 3 AFTER id;";
         for shard in 0..2 {
             scene.sql(shard, ALTER)?;
-            scene.sql(shard, "INSERT INTO t (id, a, nul, words) VALUES (10, 'new', '2024-05-06 07:08:09.123', 'w'); DELETE FROM t WHERE id = 2;")?;
+            scene.sql(shard, "SET sql_mode = ''; INSERT INTO t (id, a, nul, words) VALUES (10, 'new', '2024-05-06 07:08:09.123', 'w'); DELETE FROM t WHERE id = 2;")?;
             // The other shard has the old shape in the first round.
             scene.sql(1 - shard, "SET sql_mode = ''; INSERT INTO t (id, a) SELECT 20 + COUNT(*), 'other' FROM t")?;
         }
@@ -150,7 +150,7 @@ fn an_incompatible_change_parks_its_table_and_no_other() -> Result<()> {
         )?;
         scene.sql(1, "INSERT INTO other VALUES (3, 3)")?;
         let said = scene.ends_with(&["run", "--once"], 4)?;
-        ensure!(said.contains("column a changed") && said.contains("parked"), "{said}");
+        ensure!(said.contains("column a ") && said.contains("rebuild the table") && said.contains("parked"), "{said}");
         scene.equal(&["other"])?;
         // It stays parked, and is told so, until it is mended; others go on.
         scene.sql_all("INSERT INTO other VALUES (5, 5)")?;

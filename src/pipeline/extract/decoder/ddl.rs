@@ -142,7 +142,7 @@ impl Decoder {
     }
 }
 
-/// Whether `shadow` is a name that online schema change tools give to a helper of `table`.
+/// Whether `shadow` is a name that online schema change tools give to a shadow of `table`.
 fn is_shadow_of(shadow: &TableName, table: &TableName) -> bool {
     shadow.database == table.database
         && shadow
