@@ -99,6 +99,12 @@ fn of_stream(error: &StreamError) -> Verdict {
         StreamError::Server { code: 1236, message } if message.contains("purged") || message.contains("first log") => {
             (Exit::Gone, Some("what was not read is gone from the source; raise its binlog retention"))
         }
+        StreamError::Server { code: 1236, message } if message.contains("same server_uuid/server_id") => (
+            Exit::Unavailable,
+            Some(
+                "another reader with this server_id has connected: stop it, or give this source a server_id of its own",
+            ),
+        ),
         StreamError::Server { .. } | StreamError::Lost(_) | StreamError::Closed | StreamError::Silent(_) => {
             (Exit::Unavailable, None)
         }

@@ -48,30 +48,18 @@ struct Asked {
 
 /// Asks sources, lake and warehouse. `hostname` is this machine's, which takes part in derived server ids.
 pub async fn probe(config: &Config, hostname: &str) -> Vec<Finding> {
-    let (lake, warehouse) = tokio::join!(
-        in_time(LAKE, lake_findings(config)),
-        in_time(WAREHOUSE, async { Some(warehouse_findings(config).await) })
-    );
-    let (mut lake_found, heads) = match lake {
-        Ok(Some((findings, heads))) => (findings, heads),
-        Ok(None) => (Vec::new(), BTreeMap::new()),
-        Err(late) => (vec![late], BTreeMap::new()),
-    };
-    let (mut warehouse_found, groups) = match warehouse {
-        Ok(found) => found.unwrap_or_default(),
-        Err(late) => (vec![late], Groups::new()),
-    };
+    let (lake, warehouse) =
+        tokio::join!(in_time(LAKE, lake_findings(config)), in_time(WAREHOUSE, warehouse_findings(config)));
+    let (mut lake_found, heads) = lake.unwrap_or_else(|late| (vec![late], Heads::new()));
+    let (mut warehouse_found, groups) = warehouse.unwrap_or_else(|late| (vec![late], Groups::new()));
     let asking = config.source.iter().map(|source| {
         let head = heads.get(&source.shard());
         async move {
             let shard = source.shard();
             let server_id = open::identity(source, &config.pipeline, hostname).server_id;
             let subject = format!("shard {shard}");
-            let asked = in_time(&subject, async { Some(ask(config, source, server_id, head).await) }).await;
-            let (findings, server) = match asked {
-                Ok(found) => found.unwrap_or_default(),
-                Err(late) => (vec![late], None),
-            };
+            let asked = in_time(&subject, ask(config, source, server_id, head)).await;
+            let (findings, server) = asked.unwrap_or_else(|late| (vec![late], None));
             Asked { shard, findings, server, server_id }
         }
     });
@@ -97,7 +85,7 @@ async fn in_time<T>(subject: &str, answer: impl Future<Output = T>) -> Result<T,
 type Heads = BTreeMap<Shard, Head>;
 
 /// Whether the lake can be written, keeps its promise, and what logs it has.
-async fn lake_findings(config: &Config) -> Option<(Vec<Finding>, Heads)> {
+async fn lake_findings(config: &Config) -> (Vec<Finding>, Heads) {
     let mut findings = Vec::new();
     let store = match open::store(config).await {
         Ok(store) => store,
@@ -107,7 +95,7 @@ async fn lake_findings(config: &Config) -> Option<(Vec<Finding>, Heads)> {
                 chain(&e),
                 "make the place writable for this user, or name another one",
             ));
-            return Some((findings, Heads::new()));
+            return (findings, Heads::new());
         }
     };
     let nonce = format!("{:016x}", rand::random::<u64>());
@@ -122,7 +110,7 @@ async fn lake_findings(config: &Config) -> Option<(Vec<Finding>, Heads)> {
         }
     }
     let heads = logs(&store, &mut findings).await;
-    Some((findings, heads))
+    (findings, heads)
 }
 
 async fn logs(store: &Arc<dyn Store>, findings: &mut Vec<Finding>) -> Heads {

@@ -11,10 +11,11 @@ use tokio::time::timeout;
 
 use super::{chain, open};
 use crate::{
-    config::{Config, Source},
+    config::{Config, LakeUrl, Source},
     lake::{
         Clock, Store, StoreError, SystemClock,
         log::{self, Head},
+        paths,
     },
     model::{EntryKind, GroupPosition, ParkedOrigin, Position, Shard, ShardStatus, Status, TableStatus, Target},
     source::mysql::start,
@@ -39,9 +40,16 @@ pub(super) type Groups = BTreeMap<String, GroupState>;
 /// # Errors
 /// When there is no way to the lake. Everything else that does not answer is told in the status.
 pub async fn look(config: &Config) -> Result<Status, StoreError> {
-    let store = open::store(config).await?;
     let now = SystemClock::new().unix_micros();
     let mut status = Status { pipeline: config.pipeline.clone(), at: now, ..Status::default() };
+    if let LakeUrl::Folder(path) = &config.lake.url
+        && !path.join(paths::part(&config.pipeline)).is_dir()
+    {
+        // Opening would make it.
+        status.trouble.push(format!("lake: pipeline {:?} has none in {} yet", config.pipeline, path.display()));
+        return Ok(status);
+    }
+    let store = open::store(config).await?;
     let groups = match bounded("warehouse", groups(config)).await {
         Ok(groups) => groups,
         Err(trouble) => {

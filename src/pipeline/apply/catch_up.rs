@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    AHEAD_BYTES, ApplyError,
+    ApplyError,
     cursor::{Cursor, Scope, Work},
     session::Session,
     tick::Tick,
@@ -77,7 +77,7 @@ async fn origin_caught_up(
 /// Reads ahead up to where the group stands, and not a step further.
 async fn read_until(log: &mut LogReader, cursor: &mut Cursor, end: LogPosition) -> Result<(), ApplyError> {
     let last = if end.step > 0 { end.entry } else { end.entry.saturating_sub(1) };
-    while cursor.bytes_ahead() < AHEAD_BYTES && cursor.next_entry() <= last {
+    while cursor.wants_more() && cursor.next_entry() <= last {
         let Some(mut entry) = log.next().await? else { break };
         if entry.entry.number == end.entry {
             entry.entry.steps.truncate(usize::try_from(end.step).unwrap_or(usize::MAX));

@@ -9,6 +9,12 @@ use crate::{
     warehouse::LogPosition,
 };
 
+/// Bytes of files in entries that are read ahead of a tick: bounds what a tick may hold, far above what it takes.
+const AHEAD_BYTES: u64 = 256 << 20;
+
+/// Entries that are read ahead of a tick: bounds the memory they take.
+const AHEAD_ENTRIES: usize = 256;
+
 /// A schema change of one origin that the warehouse has to follow before later rows are staged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaTask {
@@ -106,13 +112,13 @@ impl Cursor {
         !self.ahead.is_empty()
     }
 
-    /// Number of entries that are read ahead.
-    pub fn entries_ahead(&self) -> usize {
-        self.ahead.len()
+    /// Whether more entries may be read ahead.
+    pub fn wants_more(&self) -> bool {
+        self.ahead.len() < AHEAD_ENTRIES && self.bytes_ahead() < AHEAD_BYTES
     }
 
     /// Bytes of files in the entries that were read ahead.
-    pub fn bytes_ahead(&self) -> u64 {
+    fn bytes_ahead(&self) -> u64 {
         self.ahead.iter().flat_map(|e| &e.steps).map(|s| if let Step::File(f) = s { f.bytes } else { 0 }).sum()
     }
 

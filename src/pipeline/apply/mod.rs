@@ -25,12 +25,6 @@ use crate::{
     warehouse::{Warehouse, WarehouseError},
 };
 
-/// Bytes of files in entries that are read ahead of a tick: bounds the entries held in memory, not the files.
-const AHEAD_BYTES: u64 = 256 << 20;
-
-/// Entries that are read ahead of a tick.
-const AHEAD_ENTRIES: usize = 256;
-
 /// How long another applier of the group must have been silent before this one takes over unasked. Several ticks of the
 /// slowest sensible schedule, so that two appliers do not take turns.
 pub const QUIET: Duration = Duration::from_secs(15);

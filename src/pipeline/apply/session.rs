@@ -9,7 +9,7 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    AHEAD_BYTES, AHEAD_ENTRIES, Apply, ApplyError, catch_up,
+    Apply, ApplyError, catch_up,
     cursor::{Cursor, Scope, Work},
     tick::{Targets, Tick},
 };
@@ -183,8 +183,13 @@ impl Session<'_> {
         let mut began = BTreeMap::new();
         let scope = Scope::AllBut(self.behind.clone());
         let owns = |origin: &Origin| self.apply.owns(origin);
+        // Entries may come as fast as they are read: a tick that waited for the end of the log would never begin.
+        let until = Instant::now();
         for (shard, reader) in &mut self.readers {
-            while reader.cursor.bytes_ahead() < AHEAD_BYTES && reader.cursor.entries_ahead() < AHEAD_ENTRIES {
+            // Each shard is asked at least once, however slow the others were.
+            let mut asked = false;
+            while reader.cursor.wants_more() && !(asked && until.elapsed() >= self.apply.tick) {
+                asked = true;
                 let Some(entry) = reader.log.next().await? else { break };
                 reader.cursor.push(entry.entry);
             }

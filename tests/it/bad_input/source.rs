@@ -1,0 +1,139 @@
+//! Sources that cannot be reached or read.
+
+use std::{
+    fs,
+    os::unix::fs::FileExt,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use tailwater_servers::{Mysql, MysqlOptions};
+
+use super::place::{LIMIT, Place, fit_server, login, url};
+
+#[test]
+fn a_wrong_password_ends_at_once() -> Result<()> {
+    let place = Place::new(&[login(fit_server(), "tw", "hunter2")], "denied.*")?;
+    for verb in ["run", "extract"] {
+        place.refuses(77, &[verb], &["error 1045", "check user and password of the source"])?;
+    }
+    assert_eq!(place.entries("s1"), 0);
+    Ok(())
+}
+
+#[test]
+fn an_unreachable_source_is_retried_for_as_long_as_it_is_worthwhile() -> Result<()> {
+    let place = Place::new(&["mysql://tw:hunter2@127.0.0.1:1".to_owned()], "gone.*")?;
+    place.refuses(
+        69,
+        &["run", "--once"],
+        &["cannot connect to MySQL at 127.0.0.1:1", "check host, port and firewall"],
+    )?;
+    assert_eq!(place.entries("s1"), 0);
+
+    // Without --once the source may come back at any time.
+    let tries = || -> Result<usize> { Ok(place.said()?.matches("resuming from the log").count()) };
+    let before = tries()?;
+    let mut running = place.start(&["extract"])?;
+    let deadline = Instant::now() + LIMIT;
+    while tries()? < before + 3 {
+        ensure!(running.ended()?.is_none() && Instant::now() < deadline, "it gave up:\n{}", place.said()?);
+        thread::sleep(Duration::from_millis(20));
+    }
+    running.terminate(LIMIT)
+}
+
+#[test]
+fn missing_grants_are_named() -> Result<()> {
+    let server = fit_server();
+    server.sql("CREATE USER poor@'%' IDENTIFIED BY 'hunter2'; GRANT SELECT ON *.* TO poor@'%'")?;
+    let place = Place::new(&[login(server, "poor", "hunter2")], "poor.*")?;
+    let grant = "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO 'poor'@'%'";
+    place.refuses(77, &["run", "--once"], &["lacks REPLICATION SLAVE, REPLICATION CLIENT", grant])?;
+    assert_eq!(place.entries("s1"), 0);
+
+    server.sql(&format!(
+        "{grant}; CREATE DATABASE poor; CREATE TABLE poor.t (id INT PRIMARY KEY); INSERT INTO poor.t VALUES (1)"
+    ))?;
+    place.ends_with(0, &["run", "--once"])?;
+    assert_eq!(place.number("SELECT count(*) FROM poor_t")?, 1);
+    Ok(())
+}
+
+#[test]
+fn unfit_settings_are_told_at_once_and_mended_by_their_statements() -> Result<()> {
+    let options = MysqlOptions::default()
+        .minimal_metadata()
+        .arg("--binlog-row-image=MINIMAL")
+        // Newer servers have rows only.
+        .arg("--loose-binlog-format=STATEMENT");
+    let server = Mysql::start(options)?;
+    let mut settings = vec!["binlog_row_image", "binlog_row_metadata"];
+    if !server.query("SHOW GLOBAL VARIABLES LIKE 'binlog_format'")?.is_empty() {
+        settings.push("binlog_format");
+    }
+    let place = Place::new(&[url(&server)], "shop.*")?;
+    let wrong: Vec<String> = settings.iter().map(|setting| format!("{setting} is ")).collect();
+    let value = |setting: &str| if setting == "binlog_format" { "ROW" } else { "FULL" };
+    let mends: Vec<String> = settings.iter().map(|s| format!("SET PERSIST {s}={}", value(s))).collect();
+    let parts: Vec<&str> = wrong.iter().chain(&mends).map(String::as_str).collect();
+    place.refuses(78, &["run", "--once"], &parts)?;
+    place.refuses(78, &["extract"], &parts)?;
+    assert_eq!(place.entries("s1"), 0);
+
+    server.sql(&mends.join("; "))?;
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY); INSERT INTO shop.t VALUES (1)")?;
+    place.ends_with(0, &["run", "--once"])?;
+    assert_eq!(place.number("SELECT count(*) FROM shop_t")?, 1);
+    Ok(())
+}
+
+#[test]
+fn positions_without_gtids_are_refused() -> Result<()> {
+    let server = Mysql::start(MysqlOptions::default().without_gtid())?;
+    let place = Place::new(&[url(&server)], "shop.*")?;
+    place.refuses(78, &["run", "--once"], &["gtid_mode is OFF", "ON_PERMISSIVE"])?;
+    assert_eq!(place.entries("s1"), 0);
+    Ok(())
+}
+
+#[test]
+fn purged_transactions_end_the_shard_and_are_found_by_check() -> Result<()> {
+    let server = Mysql::start(MysqlOptions::default())?;
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY); INSERT INTO shop.t VALUES (1)")?;
+    let place = Place::new(&[url(&server)], "shop.*")?;
+    place.ends_with(0, &["run", "--once"])?;
+    server.sql("INSERT INTO shop.t VALUES (2); FLUSH BINARY LOGS; INSERT INTO shop.t VALUES (3)")?;
+    let newest = server.binlog_files()?.pop().context("no binlog")?;
+    server.sql(&format!("PURGE BINARY LOGS TO '{newest}'"))?;
+
+    place.refuses(66, &["run", "--once"], &["purged binlogs that were not read yet", "new snapshots"])?;
+    assert_eq!(place.number("SELECT count(*) FROM shop_t")?, 1);
+    let said = place.ends_with(1, &["check"])?;
+    ensure!(said.contains("PROBLEM the source purged binlogs"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_corrupt_event_stops_the_shard_until_the_log_is_whole_again() -> Result<()> {
+    let server = Mysql::start(MysqlOptions::default())?;
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY, v VARCHAR(40)); INSERT INTO shop.t VALUES (1, 'a')")?;
+    let place = Place::new(&[url(&server)], "shop.*")?;
+    place.ends_with(0, &["run", "--once"])?;
+    server.sql("INSERT INTO shop.t VALUES (2, 'before'); INSERT INTO shop.t VALUES (3, 'needle in the log')")?;
+    let (name, _) = server.binlog_position()?;
+    let path = server.datadir().join(name);
+    let at = fs::read(&path)?.windows(6).position(|w| w == b"needle").context("the row is not in the binlog")? as u64;
+    let file = fs::OpenOptions::new().write(true).open(&path)?;
+    file.write_all_at(b"N", at)?;
+
+    let error = place.refuses(65, &["run", "--once"], &["checksum of the event"])?;
+    ensure!(!error.contains("eedle"), "{error}");
+    assert_eq!(place.number("SELECT count(*) FROM shop_t WHERE id = 3")?, 0);
+
+    file.write_all_at(b"n", at)?;
+    place.ends_with(0, &["run", "--once"])?;
+    assert_eq!(place.number("SELECT count(*) FROM shop_t WHERE v IN ('a', 'before', 'needle in the log')")?, 3);
+    Ok(())
+}
