@@ -16,7 +16,8 @@ pub const FORMAT: u32 = 1;
 pub fn schema() -> serde_json::Value {
     let mut schema = schemars::schema_for!(Entry);
     schema.insert("title".into(), format!("Tailwater commit log entry, format {FORMAT}").into());
-    schema.to_value()
+    // Its own serialisation puts the keys in a fixed order. Writing a schema down cannot fail.
+    serde_json::to_value(&schema).unwrap_or_default()
 }
 
 /// One commit of one shard's log.
