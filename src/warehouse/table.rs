@@ -278,9 +278,9 @@ impl Table<'_> {
             };
             let (from, asked) = (have.column.ty, wanted.column.ty);
             let Some(to) = join_types(from, asked) else {
-                return Err(self.refuse(format!(
-                    "column {name} is {from:?} and became {asked:?} on the source; rebuild the table"
-                )));
+                let (was, is) = (&have.column.source, &wanted.column.source);
+                let reason = format!("column {name} was {was} and became {is} on the source; rebuild the table");
+                return Err(self.refuse(reason));
             };
             if to != from {
                 have.column.ty = to;

@@ -72,6 +72,8 @@ fn a_table_without_a_key_is_parked_with_its_mend() -> Result<()> {
     let mend = format!("ALTER TABLE `{}`.`bare` ADD COLUMN", scene.name);
     ensure!(said.contains("no primary key") && said.contains(&mend), "{said}");
     scene.equal(&["good"])?;
+    let status = scene.ends_with(&["status"], 1)?;
+    ensure!(status.contains("parked: it has no primary key") && status.contains(&mend), "{status}");
     // Nothing is written to it; it is parked all the same.
     scene.sql(0, "INSERT INTO good VALUES (2)")?;
     scene.ends_with(&["run", "--once"], 4)?;
@@ -79,7 +81,8 @@ fn a_table_without_a_key_is_parked_with_its_mend() -> Result<()> {
     // A table that comes anew under the name is another one.
     scene.sql(0, "DROP TABLE bare; CREATE TABLE bare (id INT PRIMARY KEY, n INT); INSERT INTO bare VALUES (1, 1)")?;
     scene.once()?;
-    scene.equal(&["bare", "good"])
+    scene.equal(&["bare", "good"])?;
+    scene.ends_with(&["status"], 0).map(drop)
 }
 
 const PARCELS: &str = "CREATE TABLE parcels (id INT PRIMARY KEY, v VARCHAR(20), updated_at DATETIME(6) NULL);";

@@ -127,6 +127,8 @@ fn a_table_swapped_by_a_schema_change_tool_goes_on() -> Result<()> {
         known.contains("stale in the warehouse until a new snapshot"),
         "the swap's new column is not told:\n{known}"
     );
+    let status = scene.ends_with(&["status"], 1)?;
+    ensure!(status.contains(&format!("s1:{}.t needs a snapshot", scene.name)), "{status}");
     // The shadows are never copied.
     let tables =
         scene.rows("SELECT name FROM sqlite_master WHERE name LIKE '%gho' OR name LIKE '%\\_new' ESCAPE '\\'")?;
@@ -152,6 +154,9 @@ fn an_incompatible_change_parks_its_table_and_no_other() -> Result<()> {
         let said = scene.ends_with(&["run", "--once"], 4)?;
         ensure!(said.contains("column a ") && said.contains("rebuild the table") && said.contains("parked"), "{said}");
         scene.equal(&["other"])?;
+        let status = scene.ends_with(&["status"], 1)?;
+        let parked = format!("s1:{}.t parked: ", scene.name);
+        ensure!(status.contains(&parked) && status.contains("column a was int and became varchar"), "{status}");
         // It stays parked, and is told so, until it is mended; others go on.
         scene.sql_all("INSERT INTO other VALUES (5, 5)")?;
         scene.ends_with(&["run", "--once"], 4)?;
