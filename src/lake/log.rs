@@ -55,7 +55,7 @@ pub struct WriterId {
 
 impl WriterId {
     /// The name in an entry's `writer`.
-    fn name_in(writer: &str) -> &str {
+    pub fn name_in(writer: &str) -> &str {
         writer.rsplit_once('/').map_or(writer, |(name, _)| name)
     }
 }

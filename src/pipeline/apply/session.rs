@@ -14,7 +14,7 @@ use super::{
     tick::{Targets, Tick},
 };
 use crate::{
-    lake::{LogReader, ReadFrom, SystemClock},
+    lake::{LogReader, ReadFrom, SystemClock, WriterId},
     model::{Origin, Shard},
     pipeline::backoff::Backoff,
     warehouse::{Claim, Fence, GroupState, LogPosition, Move, WarehouseError, Watermark},
@@ -75,9 +75,8 @@ pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -
 /// for another's silence we wait, for as long as a crashed one takes to count as silent.
 async fn claim(apply: &Apply, take_over: bool) -> Result<(Fence, GroupState), ApplyError> {
     let group = apply.place();
-    let name = |writer: &str| writer.rsplit_once('/').map_or(writer, |(name, _)| name).to_owned();
-    let holder = apply.warehouse.group_state(&group).await?.map(|s| name(&s.writer));
-    let ours = holder.is_some_and(|holder| holder == name(&apply.writer));
+    let holder = apply.warehouse.group_state(&group).await?;
+    let ours = holder.is_some_and(|held| WriterId::name_in(&held.writer) == WriterId::name_in(&apply.writer));
     let quiet = if take_over || ours { Duration::ZERO } else { super::QUIET };
     let claim = Claim { group, writer: apply.writer.clone(), quiet };
     let began = Instant::now();
@@ -98,6 +97,16 @@ impl Apply {
     /// The group's name in the warehouse, which other pipelines may share.
     pub(super) fn place(&self) -> String {
         crate::pipeline::open::group(&self.pipeline, &self.group)
+    }
+
+    /// A reader of a shard's log that begins at `mark`, or with the oldest entry.
+    async fn read_log(&self, shard: &Shard, mark: Option<&Watermark>) -> Result<LogReader, ApplyError> {
+        let from = match mark {
+            Some(w) => ReadFrom::After { number: w.position.entry.saturating_sub(1), log_id: w.log_id.clone() },
+            None => ReadFrom::Oldest,
+        };
+        let clock = Arc::new(SystemClock::new());
+        Ok(LogReader::open(Arc::clone(&self.store), clock, shard.clone(), from).await?)
     }
 
     /// Whether an origin's rows are this group's.
@@ -162,12 +171,7 @@ impl Session<'_> {
                 continue;
             }
             let mark = state.watermarks.get(&shard);
-            let from = match mark {
-                Some(w) => ReadFrom::After { number: w.position.entry.saturating_sub(1), log_id: w.log_id.clone() },
-                None => ReadFrom::Oldest,
-            };
-            let clock = Arc::new(SystemClock::new());
-            let log = LogReader::open(Arc::clone(&self.apply.store), clock, shard.clone(), from).await?;
+            let log = self.apply.read_log(&shard, mark).await?;
             let position = mark.map_or(LogPosition { entry: log.next_number(), step: 0 }, |w| w.position);
             let log_id = mark.map(|w| w.log_id.clone()).unwrap_or_default();
             let cursor = Cursor::new(shard.clone(), log_id, position);
@@ -238,11 +242,9 @@ impl Session<'_> {
         position: LogPosition,
     ) -> Result<Option<(LogReader, String)>, ApplyError> {
         let Some(reader) = self.readers.get(shard) else { return Ok(None) };
-        let log_id = reader.cursor.log_id.clone();
-        let from = ReadFrom::After { number: position.entry.saturating_sub(1), log_id: log_id.clone() };
-        let clock = Arc::new(SystemClock::new());
-        let log = LogReader::open(Arc::clone(&self.apply.store), clock, shard.clone(), from).await?;
-        Ok(Some((log, log_id)))
+        let mark = Watermark { log_id: reader.cursor.log_id.clone(), position };
+        let log = self.apply.read_log(shard, Some(&mark)).await?;
+        Ok(Some((log, mark.log_id)))
     }
 
     /// Where the group stands in a shard's log.

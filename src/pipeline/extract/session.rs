@@ -39,10 +39,8 @@ pub(super) async fn run(
     session: u32,
     backoff: &mut Backoff,
 ) -> Result<(), ExtractError> {
-    let from = match log.position().gtid_set.is_some() || log.position().file.is_some() {
-        true => StartPoint::Resume(log.position().clone()),
-        false => extract.start.clone(),
-    };
+    let fresh = log.position().gtid_set.is_none() && log.position().file.is_none();
+    let from = if fresh { extract.start.clone() } else { StartPoint::Resume(log.position().clone()) };
     let position = start::resolve(&mut conn, &from).await?;
     let until = if extract.once { Some(start::executed(&mut conn).await?) } else { None };
     let flavor = start::flavor(&mut conn).await?;
@@ -71,7 +69,7 @@ pub(super) async fn run(
             batch_bytes: extract.batch_bytes,
         },
         assembler: Assembler::new(flavor, position.clone(), captured),
-        fresh: log.position() == &crate::model::Position::default(),
+        fresh,
         catalog: log.catalog().clone(),
         next_seq: log.next_seq(),
         xa_rows: open_xa_rows(log),

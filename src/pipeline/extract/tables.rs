@@ -23,8 +23,6 @@ pub(super) struct Table {
     pub(super) known: Option<Digest>,
     /// Why rows of the table no longer reach the lake.
     pub(super) parked: Option<String>,
-    /// Why old rows in the warehouse are stale.
-    pub(super) needs_snapshot: Option<String>,
     /// The table map that the plan was compiled from. Comparing the pointer is enough: the assembler keeps one
     /// [`TableMap`] per distinct content.
     pub(super) plan: Option<(Arc<TableMap>, Arc<Plan>)>,
@@ -43,7 +41,6 @@ impl Table {
             rule,
             known: known.and_then(|k| k.schema.clone()),
             parked: known.and_then(|k| k.parked.clone()),
-            needs_snapshot: known.and_then(|k| k.needs_snapshot.clone()),
             plan: None,
             open: None,
             added: Vec::new(),

@@ -40,7 +40,7 @@ impl Decoder {
             if let Some(i) = self.table_named(&table.database, &table.table) {
                 let reason = "a session with binlog_format other than ROW changed it, so rows are missing from the binlog; \
                               revoke SESSION_VARIABLES_ADMIN and BINLOG_ADMIN from such sessions, then read the table anew";
-                self.park(i, reason.to_owned())?;
+                self.park(i, reason.to_owned());
             }
         }
         Ok(())
@@ -56,12 +56,7 @@ impl Decoder {
             // What comes under this name is another table, whose rows are all ours to see.
             table.known = None;
             table.parked = None;
-            table.needs_snapshot = None;
             table.plan = None;
-        }
-        if matches!(cause, FloorCause::Truncate) {
-            // Stale rows are gone with all others.
-            table.needs_snapshot = None;
         }
         table.added.clear();
         let (origin, target) = (table.origin.clone(), table.target().clone());

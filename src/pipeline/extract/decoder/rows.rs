@@ -38,14 +38,18 @@ impl Decoder {
             },
         };
         if self.transaction.as_ref().is_some_and(|t| t.xa.is_some()) {
-            return self.xa_rows(i, &plan, event);
+            self.xa_rows(i, &plan, event);
+            return Ok(());
         }
         let committed_at_us = self.transaction.as_ref().map_or(0, |t| t.committed_at);
         let wide = event.data.len() >= WIDE_EVENT;
         let before = self.seq;
         let mut rows = match plan.rows(event) {
             Ok(rows) => rows,
-            Err(e) => return self.park(i, e.to_string()),
+            Err(e) => {
+                self.park(i, e.to_string());
+                return Ok(());
+            }
         };
         let mut open = self.tables[i].open.take().unwrap_or_else(|| OpenBatch::new(plan.schema()));
         loop {
@@ -55,7 +59,8 @@ impl Decoder {
                 Err(e) => {
                     self.tables[i].open = Some(open);
                     self.count_rows(before);
-                    return self.park(i, e.to_string());
+                    self.park(i, e.to_string());
+                    return Ok(());
                 }
             }
             open.settle(wide);
@@ -126,7 +131,7 @@ impl Decoder {
         let plan = match Plan::compile(map, &declared, &tables::policies(&self.tables[i].rule)) {
             Ok(plan) => Arc::new(plan),
             Err(e) => {
-                self.park(i, e.to_string())?;
+                self.park(i, e.to_string());
                 return Ok(None);
             }
         };
@@ -137,7 +142,7 @@ impl Decoder {
                  BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
                 origin.database, origin.table
             );
-            self.park(i, reason)?;
+            self.park(i, reason);
             return Ok(None);
         }
         let rewritten = std::mem::take(&mut self.tables[i].rewritten);
@@ -180,7 +185,6 @@ impl Decoder {
         let (origin, target) = (self.tables[i].origin.clone(), self.tables[i].target().clone());
         tracing::warn!(%origin, reason, "rows written earlier are stale in the warehouse until a new snapshot");
         let seq = self.mark();
-        self.tables[i].needs_snapshot = Some(reason.clone());
         self.pending.push(Pending::Ready(Box::new(Step::NeedsSnapshot { origin, target, seq, reason })));
     }
 
@@ -199,7 +203,7 @@ impl Decoder {
     }
 
     /// Stops a table whose rows cannot be decoded with certainty; all others go on.
-    pub(super) fn park(&mut self, i: usize, reason: String) -> Result<(), ExtractError> {
+    pub(super) fn park(&mut self, i: usize, reason: String) {
         self.seal_table(i, SealReason::Schema);
         let seq = self.mark();
         let table = &mut self.tables[i];
@@ -208,7 +212,6 @@ impl Decoder {
         let parked = Parked { origin: table.origin.clone(), target: table.target().clone(), seq, reason };
         self.pending.push(Pending::Ready(Box::new(Step::Parked(parked))));
         self.count_parked();
-        Ok(())
     }
 
     pub(super) fn seal_all(&mut self) {
@@ -229,40 +232,40 @@ impl Decoder {
             return;
         }
         self.since.get_or_insert_with(Instant::now);
+        tracing::debug!(origin = %self.tables[i].origin, rows = open.rows(), ?reason, "batch sealed");
+        let file = self.start_file(i, open, None, self.day * DAY_US);
+        self.pending.push(Pending::File(file));
+    }
+
+    /// Starts making a batch's file, as soon as one of the few places in the queue for the encoders is free. Encoders wait for
+    /// nobody, so this ends. The file is named by its first row's number where no other is given.
+    pub(super) fn start_file(
+        &self,
+        i: usize,
+        open: OpenBatch,
+        named: Option<Seq>,
+        committed_at: i64,
+    ) -> JoinHandle<Result<FileStep, ExtractError>> {
         let table = &self.tables[i];
         let net = table.rule.lake == LakeChanges::Net;
         let schema = Arc::clone(open.schema());
         let sealed = open.seal();
-        tracing::debug!(origin = %table.origin, rows = sealed.rows(), ?reason, "batch sealed");
         count_sealed(&self.metrics, &self.process, table.target(), &schema, &sealed);
         let order = FileOrder {
             origin: table.origin.clone(),
             target: table.target().clone(),
             schema,
-            first_seq: sealed.first_seq(),
-            committed_at: self.day * DAY_US,
+            first_seq: named.unwrap_or_else(|| sealed.first_seq()),
+            committed_at,
             net,
         };
-        let file = self.start_file(order, sealed);
-        self.pending.push(Pending::File(file));
-    }
-
-    /// Starts making a file, as soon as one of the few places in the queue for the encoders is free. Encoders wait for nobody, so
-    /// this ends.
-    pub(super) fn start_file(&self, order: FileOrder, sealed: Sealed) -> JoinHandle<Result<FileStep, ExtractError>> {
         let place = self.runtime.block_on(self.files.place());
         self.files.start(&self.runtime, order, sealed, place)
     }
 }
 
 /// Adds a sealed batch's figures to the metrics.
-pub(super) fn count_sealed(
-    shard: &ShardMetrics,
-    process: &Metrics,
-    target: &Target,
-    schema: &TableSchema,
-    sealed: &Sealed,
-) {
+fn count_sealed(shard: &ShardMetrics, process: &Metrics, target: &Target, schema: &TableSchema, sealed: &Sealed) {
     shard.read(0, 0, sealed.decoded);
     for (column, note, count) in sealed.notes.iter() {
         let Some(column) = schema.columns.get(column) else { continue };

@@ -7,13 +7,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Decoder, rows::count_sealed};
+use super::Decoder;
 use crate::{
     batch::OpenBatch,
-    config::LakeChanges,
     decode::{Plan, RowTime},
     model::{FileStep, Seq},
-    pipeline::extract::{ExtractError, cut::Pending, files::FileOrder},
+    pipeline::extract::{ExtractError, cut::Pending},
     source::mysql::rows::RowsEvent,
 };
 use tokio::task::JoinHandle;
@@ -35,13 +34,12 @@ impl Branch {
 
 impl Decoder {
     /// Rows of an XA branch, kept apart from the open batches.
-    pub(super) fn xa_rows(&mut self, i: usize, plan: &Arc<Plan>, event: RowsEvent<'_>) -> Result<(), ExtractError> {
-        let Some(mut transaction) = self.transaction.take() else { return Ok(()) };
+    pub(super) fn xa_rows(&mut self, i: usize, plan: &Arc<Plan>, event: RowsEvent<'_>) {
+        let Some(mut transaction) = self.transaction.take() else { return };
         let done = self.branch_rows(i, plan, event, &mut transaction);
         self.transaction = Some(transaction);
-        match done {
-            Ok(()) => Ok(()),
-            Err(reason) => self.park(i, reason),
+        if let Err(reason) = done {
+            self.park(i, reason);
         }
     }
 
@@ -80,21 +78,8 @@ impl Decoder {
 
     fn xa_file(&mut self, branch: &mut Branch, i: usize, open: OpenBatch, at: i64) {
         // Provisional rows have no place in the shard's order yet; a marker of its own makes the name unique.
-        let first_seq = self.mark();
-        let table = &self.tables[i];
-        let net = table.rule.lake == LakeChanges::Net;
-        let schema = Arc::clone(open.schema());
-        let sealed = open.seal();
-        count_sealed(&self.metrics, &self.process, table.target(), &schema, &sealed);
-        let order = FileOrder {
-            origin: table.origin.clone(),
-            target: table.target().clone(),
-            schema,
-            first_seq,
-            committed_at: at,
-            net,
-        };
-        branch.files.push(self.start_file(order, sealed));
+        let named = Some(self.mark());
+        branch.files.push(self.start_file(i, open, named, at));
     }
 
     /// XA PREPARE: the branch's rows become files that wait for the outcome.
