@@ -21,6 +21,7 @@ mod cell;
 mod error;
 mod group;
 mod merge;
+mod physical;
 mod plan;
 mod session;
 mod sql;
@@ -40,6 +41,7 @@ pub use group::{
     Claim, Exception, ExceptionChange, ExceptionKind, Fence, Fill, GroupState, LogPosition, Merge, MergeReport, Move,
     Outcome, TableMerge, TableReport, TickId, Watermark,
 };
+pub use physical::{DistKey, Physical, can_be_physical_key, encodes};
 pub use plan::{Deletes, KeyMode, TablePlan, TargetColumn, join_types};
 pub use stage::{BatchStream, ReadError, ReadFiles, StageReport, StagedFile};
 
