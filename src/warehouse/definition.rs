@@ -13,6 +13,7 @@ use super::{
     TableState,
     error::WarehouseError,
     group::Fence,
+    physical::Physical,
     plan::{Deletes, KeyMode, Layout, Place, TablePlan, TargetColumn, join_types},
     sql::{list, quoted_place},
 };
@@ -62,6 +63,7 @@ impl Definition {
             key: self.key,
             key_mode: self.key_mode,
             deletes: self.deletes,
+            physical: Physical::default(),
         }
     }
 }
@@ -172,10 +174,12 @@ pub(crate) fn decide(
             key: plan.key.clone(),
             key_mode: plan.key_mode.clone(),
             deletes: plan.deletes,
+            physical: plan.physical.clone(),
         };
         return Ok(Change { layout, created: true, added: Vec::new(), widened: Vec::new() });
     };
-    let layout = known(fence, &plan.target, place, (group, definition))?;
+    let mut layout = known(fence, &plan.target, place, (group, definition))?;
+    layout.physical = plan.physical.clone();
     compare(naming, plan, &layout, found).map_err(|reason| WarehouseError::table(&plan.target, reason))?;
     evolve(plan, layout).map_err(|reason| WarehouseError::table(&plan.target, reason))
 }

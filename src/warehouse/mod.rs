@@ -22,6 +22,7 @@ mod definition;
 mod error;
 mod group;
 mod merge;
+mod physical;
 mod plan;
 mod session;
 mod sql;
@@ -42,6 +43,7 @@ pub use group::{
     Claim, Exception, ExceptionChange, ExceptionKind, Fence, Fill, GroupState, LogPosition, Merge, MergeReport, Move,
     Outcome, TableMerge, TableReport, TickId, Watermark,
 };
+pub use physical::{DistKey, Physical, can_be_physical_key, encodes};
 pub use plan::{Deletes, KeyMode, TablePlan, TargetColumn, join_types};
 pub use stage::{BatchStream, ReadError, ReadFiles, StageOutcome, StageReport, StagedFile, TableFiles};
 

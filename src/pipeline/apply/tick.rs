@@ -11,12 +11,11 @@ use super::{
     files::LakeFiles,
 };
 use crate::{
-    config::{self, KeyScope},
     metrics::{ErrorKind, Stage},
     model::{Column, ColumnDefault, Digest, Origin, Target},
     warehouse::{
-        Deletes, Exception, ExceptionChange, ExceptionKind, Fence, Fill, KeyMode, LogPosition, Merge, Move, Outcome,
-        StagedFile, TableFiles, TableMerge, TablePlan, TargetColumn, TickId, WarehouseError, join_types,
+        Exception, ExceptionChange, ExceptionKind, Fence, Fill, LogPosition, Merge, Move, Outcome, StagedFile,
+        TableFiles, TableMerge, TablePlan, TickId, WarehouseError,
     },
 };
 
@@ -240,23 +239,7 @@ impl Apply {
             target: target.clone(),
             reason: format!("no [[table]] rule matches {origin} any more; its rows are in the lake and wait for one"),
         })?;
-        let mut key: Vec<&Column> = columns.iter().filter(|c| c.key.is_some()).collect();
-        key.sort_by_key(|c| c.key);
-        let empty = TablePlan {
-            target: target.clone(),
-            columns: Vec::new(),
-            key: key.into_iter().map(|c| c.name.clone()).collect(),
-            key_mode: match rule.key {
-                KeyScope::Origin => KeyMode::PerOrigin,
-                KeyScope::Global => KeyMode::Global { updated_at: rule.updated_at.clone() },
-            },
-            deletes: match rule.deletes {
-                config::Deletes::Hard => Deletes::Hard,
-                config::Deletes::Soft => Deletes::Soft,
-                config::Deletes::Ignore => Deletes::Ignore,
-            },
-        };
-        empty.with(columns, added)
+        TablePlan::begin(&rule, columns, added)
     }
 
     async fn staged_files(
@@ -327,27 +310,5 @@ impl Tick {
             self.exceptions.push(ExceptionChange { origin, from: None, to });
         }
         origins
-    }
-}
-
-impl TablePlan {
-    /// The plan with the columns of one more schema.
-    fn with(&self, columns: &[Column], added: &BTreeMap<String, ColumnDefault>) -> Result<Self, WarehouseError> {
-        let mut plan = self.clone();
-        for column in columns {
-            let Some(known) = plan.columns.iter_mut().find(|c| c.column.name == column.name) else {
-                let default = added.get(&column.name).cloned().unwrap_or(ColumnDefault::Null);
-                plan.columns.push(TargetColumn { column: column.clone(), default });
-                continue;
-            };
-            known.column.ty = join_types(known.column.ty, column.ty).ok_or_else(|| WarehouseError::Table {
-                target: self.target.clone(),
-                reason: format!(
-                    "column {} changed to {}, which its values so far cannot become; rebuild the table under a new target name",
-                    column.name, column.source
-                ),
-            })?;
-        }
-        Ok(plan)
     }
 }
