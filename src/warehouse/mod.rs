@@ -32,6 +32,7 @@ mod table;
 mod text;
 
 pub mod postgres;
+pub mod redshift;
 pub mod sqlite;
 
 use std::fmt;
