@@ -5,10 +5,13 @@ use std::{convert::Infallible, fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{InvalidText, TinyInt1, ZeroDates};
+use super::{InvalidText, LongText, TinyInt1, ZeroDates};
 
 /// Most columns of a compound sort key. Source: Redshift quotas, "Columns per sort key".
 pub const SORT_KEY_COLUMNS_MAX: usize = 400;
+
+/// Most bytes of a text that a VARCHAR of Redshift holds. Source: Redshift developer guide, "Character types".
+pub const REDSHIFT_TEXT_BYTES_MAX: u32 = 65_535;
 
 /// Settings of one column, by its name on the source: `columns = { note = { encode = "zstd" } }`. What is not set here is
 /// taken from the table's rule. A name that a table lacks is logged and otherwise means nothing.
@@ -24,6 +27,13 @@ pub struct ColumnRule {
     /// What becomes of its text that is not valid. Default: the rule's `invalid_text`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invalid_text: Option<InvalidText>,
+    /// What becomes of its values that are too long. Default: the rule's `long_text`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_text: Option<LongText>,
+    /// Most bytes of its text in UTF-8. Default: the rule's `text_bytes_max`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
+    pub text_bytes_max: Option<u32>,
     /// Compression of the column in the table. Redshift only, and only when table or column are created; one that does
     /// not go with the column's type is logged and left out. Naming one ends Redshift's own choice (ENCODE AUTO) for
     /// the whole table. Columns with `bytedict`, `runlength`, `text255` or `text32k` cannot become wider later.

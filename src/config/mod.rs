@@ -28,9 +28,9 @@ mod warehouse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use columns::{ColumnRule, DistKey, Encoding, SORT_KEY_COLUMNS_MAX};
+pub use columns::{ColumnRule, DistKey, Encoding, REDSHIFT_TEXT_BYTES_MAX, SORT_KEY_COLUMNS_MAX};
 pub use glob::Pattern;
-pub use lake::{Codec, Lake, LakeUrl};
+pub use lake::{Codec, Lake, LakeUrl, MadeFor};
 pub use limits::{Limits, Log, LogFormat};
 pub use problem::{Misfit, Problem, Problems};
 pub use reference::Env;
@@ -39,7 +39,9 @@ pub use schema::{reference_table, schema};
 pub use secret::{MASK, Secret, mask_urls};
 pub use short_form::ShortForm;
 pub use source::{LONE_SHARD, SERVER_IDS, Source, SourceUrl, StartPoint, Tls, TlsMode};
-pub use tables::{Deletes, InvalidText, KeyScope, LakeChanges, TableRule, TargetTemplate, TinyInt1, ZeroDates};
+pub use tables::{
+    Deletes, InvalidText, KeyScope, LakeChanges, LongText, TableRule, TargetTemplate, TinyInt1, ZeroDates,
+};
 pub use units::{ByteSize, Span};
 pub use validate::Role;
 pub use warehouse::{Warehouse, WarehouseUrl};
@@ -89,6 +91,20 @@ impl Config {
     /// The table rules, ready to be asked.
     pub fn table_rules(&self) -> TableRules {
         TableRules::new(self.table.clone())
+    }
+
+    /// Which readers the lake's files are made for.
+    pub fn made_for(&self) -> MadeFor {
+        let redshift = self.warehouse.as_ref().is_some_and(|w| w.url.without_layout().is_none());
+        self.lake.made_for.unwrap_or(if redshift { MadeFor::Redshift } else { MadeFor::Any })
+    }
+
+    /// Compression of the lake's files.
+    pub fn codec(&self) -> Codec {
+        self.lake.codec.unwrap_or(match self.made_for() {
+            MadeFor::Any => Codec::Zstd,
+            MadeFor::Redshift => Codec::Snappy,
+        })
     }
 
     /// How often gathered changes become files and a log entry.

@@ -54,6 +54,16 @@ pub struct TableRule {
     /// What becomes of text that is not valid in its character set. Default `replace`, counted in a metric.
     #[serde(default)]
     pub invalid_text: InvalidText,
+    /// What becomes of values that are longer than the warehouse takes; see `text_bytes_max`. Key columns always park.
+    /// Default `cut`, counted in a metric.
+    #[serde(default)]
+    pub long_text: LongText,
+    /// Most bytes (not characters) of a text in UTF-8; longer ones follow `long_text`. The target's column gets this
+    /// width where it has one. Default: no limit, or 65535 where the lake is made for Redshift, whose other limits
+    /// follow `long_text` too: 16777216 for bytes and JSON, 65535 for a string inside of JSON, 4000000 for a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
+    pub text_bytes_max: Option<u32>,
     /// By what rows are spread over a cluster's slices, so that the merge needs no traffic between them: `key` (the first
     /// column of the primary key), the name of a column, `even`, `all` (a copy on every node, for small tables that
     /// many others are joined with) or `auto` (Redshift chooses). Redshift only, and only when the table is created; a
@@ -89,6 +99,8 @@ impl TableRule {
             tinyint1: TinyInt1::default(),
             zero_dates: ZeroDates::default(),
             invalid_text: InvalidText::default(),
+            long_text: LongText::default(),
+            text_bytes_max: None,
             dist_key: DistKey::default(),
             sort_key: None,
             columns: BTreeMap::new(),
@@ -161,6 +173,20 @@ pub enum InvalidText {
     /// Each invalid part becomes U+FFFD.
     #[default]
     Replace,
+    /// The table stops arriving until it is read anew.
+    Park,
+}
+
+/// What becomes of values that are too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LongText {
+    /// Text is cut behind the last whole character that fits; bytes and JSON, of which a part is worth nothing, become
+    /// NULL; long strings inside of JSON are cut.
+    #[default]
+    Cut,
+    /// NULL.
+    Null,
     /// The table stops arriving until it is read anew.
     Park,
 }

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::{
-    ByteSize, Config, DistKey, Encoding, KeyScope, Problem, SORT_KEY_COLUMNS_MAX, Span, TableRule, WarehouseUrl,
-    problem::suggestion, warehouse::PRIVATE_SCHEMA,
+    ByteSize, Config, DistKey, Encoding, KeyScope, MadeFor, Problem, REDSHIFT_TEXT_BYTES_MAX, SORT_KEY_COLUMNS_MAX,
+    Span, TableRule, WarehouseUrl, problem::suggestion, warehouse::PRIVATE_SCHEMA,
 };
 
 /// Which halves a verb runs; each needs its own sections.
@@ -102,6 +102,7 @@ impl Config {
                 problems.push(Problem::new(at("updated_at"), "the column would not be used", mend));
             }
             self.layout(i, rule, problems);
+            self.widths(i, rule, problems);
             let Some(target) = rule.target.literal() else { continue };
             match targets.get(target) {
                 Some((first, other)) if !agree(rule, other) => {
@@ -152,6 +153,19 @@ impl Config {
         }
     }
 
+    /// Texts wider than Redshift's widest column.
+    fn widths(&self, index: usize, rule: &TableRule, problems: &mut Vec<Problem>) {
+        let columns = rule.columns.iter().map(|(name, c)| (format!("columns.{name}.text_bytes_max"), c.text_bytes_max));
+        let all = std::iter::once(("text_bytes_max".to_owned(), rule.text_bytes_max)).chain(columns);
+        for (key, _) in all.filter(|(_, bytes)| bytes.is_some_and(|b| b > REDSHIFT_TEXT_BYTES_MAX)) {
+            if self.made_for() == MadeFor::Redshift {
+                let what = format!("Redshift holds {REDSHIFT_TEXT_BYTES_MAX} bytes of text");
+                let mend = format!("write at most {REDSHIFT_TEXT_BYTES_MAX}, or remove it");
+                problems.push(Problem::new(format!("table[{index}].{key}"), what, mend));
+            }
+        }
+    }
+
     fn bounds(&self, problems: &mut Vec<Problem>) {
         const TICK_MIN: Duration = Duration::from_millis(100);
         const TICK_MAX: Duration = Duration::from_secs(3600);
@@ -159,6 +173,10 @@ impl Config {
             within("lake.flush_interval".to_owned(), interval, TICK_MIN, TICK_MAX, problems);
         }
         if let Some(warehouse) = &self.warehouse {
+            if self.lake.made_for == Some(MadeFor::Any) && warehouse.url.without_layout().is_none() {
+                let what = "Redshift reads the files itself, and these would not be made for it";
+                problems.push(Problem::new("lake.made_for", what, "remove it, or write \"redshift\""));
+            }
             within("warehouse.tick".to_owned(), warehouse.tick, TICK_MIN, TICK_MAX, problems);
             let password = warehouse.password.is_some() || warehouse.password_file.is_some();
             if matches!(warehouse.url, WarehouseUrl::Sqlite(_)) && password {

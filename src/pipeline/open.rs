@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     config::{self, Config, LakeUrl, Source, WarehouseUrl},
-    lake::{Directory, S3, S3Options, Store, StoreError, parquet::Codec, paths},
+    lake::{
+        Directory, S3, S3Options, Store, StoreError,
+        parquet::{Codec, Form},
+        paths,
+    },
     source::mysql::{
         connect::{Address, Secret, TlsMode},
         start::StartPoint,
@@ -44,11 +48,12 @@ pub async fn store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
 }
 
 /// How files are compressed.
-pub fn codec(config: &Config) -> Codec {
-    match config.lake.codec {
+pub fn form(config: &Config) -> Form {
+    let codec = match config.codec() {
         config::Codec::Zstd => Codec::Zstd,
         config::Codec::Snappy => Codec::Snappy,
-    }
+    };
+    Form { codec, for_copy: config.made_for() == config::MadeFor::Redshift }
 }
 
 /// The warehouse. Connects when it is first used.

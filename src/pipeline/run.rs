@@ -181,7 +181,7 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
             writer: shared.writer.clone(),
             take_over: plan.take_over,
             config: config.digest(),
-            codec: open::codec(config),
+            form: open::form(config),
             flush_interval: config.flush_interval(),
             batch_rows: to_usize(config.limits.batch_rows_max),
             batch_bytes: to_usize(config.limits.batch_bytes_max.bytes()),

@@ -35,7 +35,7 @@ pub use files::Encoders;
 use crate::{
     batch::Budget,
     config::TableRules,
-    lake::{Clock, LogWriter, OpenOptions, Schemas, Store, WriterId, parquet::Codec},
+    lake::{Clock, LogWriter, OpenOptions, Schemas, Store, WriterId, parquet::Form},
     metrics::{ErrorKind, Metrics},
     model::{Digest, Shard},
     pipeline::backoff::Backoff,
@@ -67,8 +67,8 @@ pub struct Extract {
     pub take_over: bool,
     /// Digest of the effective configuration.
     pub config: Digest,
-    /// Compression of files.
-    pub codec: Codec,
+    /// How files are written.
+    pub form: Form,
     /// Age at which uncommitted rows are cut.
     pub flush_interval: Duration,
     /// Rows at which a batch is sealed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     batch::OpenBatch,
     config::{self, ColumnRule, TablePolicy},
-    decode::{self, Plan, Policies, ValuePolicy},
+    decode::{self, Bounds, Plan, Policies, ValuePolicy},
     model::{Column, ColumnDefault, ColumnType, Digest, Known, Origin, TableSchema, Target},
     source::mysql::{
         ddl::{AddedColumn, AddedDefault},
@@ -98,7 +98,9 @@ pub(super) fn compare(old: &TableSchema, new: &TableSchema, ddl: &[AddedColumn])
 
 /// Whether a type change leaves what the warehouse already shows right: the new type holds every old value as it is.
 fn keeps_values(old: &Column, new: &Column) -> bool {
-    join_types(old.ty, new.ty) == Some(new.ty)
+    // One MySQL type of prose, two of ours: a configured width changed, and values that came before stay as they came.
+    let prose = ["tinytext", "text", "mediumtext", "longtext"].contains(&new.source.as_str());
+    (prose && old.source == new.source) || join_types(old.ty, new.ty) == Some(new.ty)
 }
 
 /// What rows written before have in an added column, in the column's neutral text form.
@@ -144,8 +146,14 @@ fn is_day(text: &str) -> bool {
     text.len() == 10 && year.is_some() && month.is_some_and(|m| m > 0) && day.is_some_and(|d| d > 0)
 }
 
-/// The decoder's policies for a table.
-pub(super) fn policies(rule: &TablePolicy) -> Policies {
+/// What Redshift takes of values other than text. COPY refuses rows of more than "4 MB"; the smaller reading of that is
+/// safe. Sources: Redshift developer guide, "VARBYTE type", "Limitations" of SUPER; management guide, "Quotas and limits".
+const REDSHIFT: Bounds =
+    Bounds { binary: Some(16_777_216), json: Some(16_777_216), json_string: Some(65_535), row: Some(4_000_000) };
+
+/// The decoder's policies for a table; `redshift` says that the rows are for its COPY.
+pub(super) fn policies(rule: &TablePolicy, redshift: bool) -> Policies {
+    let text_bytes_max = redshift.then_some(config::REDSHIFT_TEXT_BYTES_MAX);
     let policy = |column: &ColumnRule| ValuePolicy {
         tinyint1: match column.tinyint1.unwrap_or(rule.tinyint1) {
             config::TinyInt1::Boolean => decode::TinyInt1::Boolean,
@@ -159,7 +167,14 @@ pub(super) fn policies(rule: &TablePolicy) -> Policies {
             config::InvalidText::Replace => decode::InvalidText::Replace,
             config::InvalidText::Park => decode::InvalidText::Refuse,
         },
+        long_values: match column.long_text.unwrap_or(rule.long_text) {
+            config::LongText::Cut => decode::LongValues::Cut,
+            config::LongText::Null => decode::LongValues::Null,
+            config::LongText::Park => decode::LongValues::Refuse,
+        },
+        text_bytes_max: column.text_bytes_max.or(rule.text_bytes_max).into_iter().chain(text_bytes_max).min(),
     };
     let columns = rule.columns.iter().map(|(name, column)| (name.clone(), policy(column))).collect();
-    Policies { table: policy(&ColumnRule::default()), columns }
+    let bounds = if redshift { REDSHIFT } else { Bounds::default() };
+    Policies { table: policy(&ColumnRule::default()), columns, bounds }
 }
