@@ -155,6 +155,8 @@ pub(crate) struct Layout {
     pub(crate) key: Vec<String>,
     pub(crate) key_mode: KeyMode,
     pub(crate) deletes: Deletes,
+    /// How it was asked to lie on disk; what it does is the catalog's to say.
+    pub(crate) physical: Physical,
 }
 
 impl Layout {
