@@ -11,6 +11,7 @@ mod lake;
 mod limits;
 mod load;
 mod problem;
+mod redshift;
 mod reference;
 mod rules;
 mod schema;
@@ -33,6 +34,7 @@ pub use glob::Pattern;
 pub use lake::{Codec, Lake, LakeUrl, MadeFor};
 pub use limits::{Limits, Log, LogFormat};
 pub use problem::{Misfit, Problem, Problems};
+pub use redshift::{RedshiftLogin, RedshiftSettings, RedshiftTls, RedshiftUrl};
 pub use reference::Env;
 pub use rules::{TablePolicy, TableRules};
 pub use schema::{reference_table, schema};
@@ -111,7 +113,7 @@ impl Config {
     pub fn flush_interval(&self) -> std::time::Duration {
         /// Without a warehouse nobody waits, and a minute keeps the bill for S3 requests small.
         const ALONE: Span = Span::seconds(60);
-        let tick = self.warehouse.as_ref().map_or(ALONE, |w| w.tick);
+        let tick = self.warehouse.as_ref().map_or(ALONE, |w| w.tick());
         self.lake.flush_interval.unwrap_or(tick).get()
     }
 }

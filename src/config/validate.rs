@@ -177,11 +177,12 @@ impl Config {
                 let what = "Redshift reads the files itself, and these would not be made for it";
                 problems.push(Problem::new("lake.made_for", what, "remove it, or write \"redshift\""));
             }
-            within("warehouse.tick".to_owned(), warehouse.tick, TICK_MIN, TICK_MAX, problems);
+            within("warehouse.tick".to_owned(), warehouse.tick(), TICK_MIN, TICK_MAX, problems);
             let password = warehouse.password.is_some() || warehouse.password_file.is_some();
             if matches!(warehouse.url, WarehouseUrl::Sqlite(_)) && password {
                 problems.push(Problem::new("warehouse.password", "SQLite has no password", "remove it"));
             }
+            super::redshift::problems(warehouse, &self.lake, problems);
             // PostgreSQL cuts identifiers behind 63 bytes.
             let schema = &warehouse.schema;
             if schema.is_empty() || schema.len() > 63 || schema.contains(['.', '\0']) {
