@@ -3,6 +3,7 @@
 pub mod apply;
 mod backoff;
 pub mod check;
+pub mod definitions;
 pub mod extract;
 pub mod open;
 pub mod run;

@@ -75,7 +75,10 @@ impl Product {
                 let names = redshift_names(schema, private_schema);
                 let layout = layout(&names, plan)?;
                 let create = layout.place.schema.as_deref().map(redshift::sql::create_schema);
-                Ok(TargetDdl { schema: create, tables: redshift::sql::table::TableSql::new(&layout, &names).creation() })
+                Ok(TargetDdl {
+                    schema: create,
+                    tables: redshift::sql::table::TableSql::new(&layout, &names).creation(),
+                })
             }
         }
     }

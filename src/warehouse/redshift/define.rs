@@ -116,7 +116,10 @@ impl Table<'_> {
         let layout = &change.layout;
         let schema = layout.place.schema.clone().unwrap_or_default();
         if self.query(catalog::schema_exists(&schema)).await?.is_empty() {
-            self.channel.run(&Sql::new(super::sql::create_schema(&schema))).await.map_err(|t| self.failed(t.failure))?;
+            self.channel
+                .run(&Sql::new(super::sql::create_schema(&schema)))
+                .await
+                .map_err(|t| self.failed(t.failure))?;
         }
         let folded = self.names.folded(&layout.place);
         if let Some(row) = self.query(self.tables.registered_at(&folded)).await?.first() {

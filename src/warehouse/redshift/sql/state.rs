@@ -10,7 +10,7 @@ use crate::{
     warehouse::state::kind_text,
 };
 
-use super::{Names, create_schema, name, text_literal};
+use super::{Names, create_schema, text_literal};
 
 /// Microseconds since the epoch by the warehouse's clock, which has seconds in SQL.
 const NOW: &str = "CAST(EXTRACT(epoch FROM GETDATE()) AS BIGINT) * 1000000";
