@@ -4,6 +4,7 @@
 //! the JSON Schema generated from these very structs (unknown keys, types, formats), and only then becomes [`Config`].
 //! What depends on several keys is checked last. Nothing here connects to anything.
 
+mod columns;
 mod document;
 mod glob;
 mod lake;
@@ -28,6 +29,7 @@ mod written;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use columns::{ColumnRule, DistKey, Encoding, SORT_KEY_COLUMNS_MAX};
 pub use glob::Pattern;
 pub use lake::{Codec, Lake, LakeUrl};
 pub use limits::{Limits, Log, LogFormat};

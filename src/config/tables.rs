@@ -1,11 +1,11 @@
 //! `[[table]]`: which tables are copied, and how.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{glob::Pattern, problem::Misfit, written::written};
+use super::{ColumnRule, DistKey, glob::Pattern, problem::Misfit, written::written};
 use crate::model::Target;
 
 /// A rule for tables. Rules are tried in order, the first that matches a table decides. Without any rule every table is
@@ -54,6 +54,20 @@ pub struct TableRule {
     /// What becomes of text that is not valid in its character set. Default `replace`, counted in a metric.
     #[serde(default)]
     pub invalid_text: InvalidText,
+    /// By what rows are spread over a cluster's slices, so that the merge needs no traffic between them: `key` (the first
+    /// column of the primary key), the name of a column, `even`, `all` (a copy on every node, for small tables that
+    /// many others are joined with) or `auto` (Redshift chooses). Redshift only, and only when the table is created; a
+    /// column that the table lacks is logged and `auto` taken instead. Default `key`.
+    #[serde(default)]
+    pub dist_key: DistKey,
+    /// Columns that rows are sorted by; `_tw_committed_at` is one as well. An empty list leaves the choice to Redshift.
+    /// Redshift only, and only when the table is created; columns that the table lacks are logged and left out. Default:
+    /// `updated_at` where it is set, else the primary key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort_key: Option<Vec<String>>,
+    /// Settings of single columns.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, ColumnRule>,
 }
 
 fn default_group() -> String {
@@ -75,6 +89,9 @@ impl TableRule {
             tinyint1: TinyInt1::default(),
             zero_dates: ZeroDates::default(),
             invalid_text: InvalidText::default(),
+            dist_key: DistKey::default(),
+            sort_key: None,
+            columns: BTreeMap::new(),
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::{
-    ByteSize, Config, Deletes, KeyScope, Problem, Span, TableRule, WarehouseUrl, problem::suggestion,
-    warehouse::PRIVATE_SCHEMA,
+    ByteSize, Config, DistKey, Encoding, KeyScope, Problem, SORT_KEY_COLUMNS_MAX, Span, TableRule, WarehouseUrl,
+    problem::suggestion, warehouse::PRIVATE_SCHEMA,
 };
 
 /// Which halves a verb runs; each needs its own sections.
@@ -101,11 +101,13 @@ impl Config {
                     "set key = \"global\", or remove updated_at: with key = \"origin\" the binlog's order decides";
                 problems.push(Problem::new(at("updated_at"), "the column would not be used", mend));
             }
+            self.layout(i, rule, problems);
             let Some(target) = rule.target.literal() else { continue };
             match targets.get(target) {
                 Some((first, other)) if !agree(rule, other) => {
                     let what = format!("the target {target:?} has other settings in table[{first}]");
-                    let mend = "give both rules the same key, updated_at, deletes and group: they describe one table";
+                    let mend = "give both rules the same key, updated_at, deletes, group, dist_key, sort_key and encodings: \
+                                they describe one table";
                     problems.push(Problem::new(at("target"), what, mend));
                 }
                 Some(_) => {}
@@ -113,6 +115,40 @@ impl Config {
                     targets.insert(target, (i, rule));
                 }
             }
+        }
+    }
+
+    /// Settings that only Redshift has, and sort keys that no table can have.
+    fn layout(&self, index: usize, rule: &TableRule, problems: &mut Vec<Problem>) {
+        let at = |key: &str| format!("table[{index}].{key}");
+        let other = self.warehouse.as_ref().and_then(|w| w.url.without_layout());
+        let mut only_redshift = |key: String| {
+            if let Some(product) = other {
+                let what = format!("only Redshift lets one choose this, and the warehouse is {product}");
+                problems.push(Problem::new(key, what, "remove it"));
+            }
+        };
+        if rule.dist_key != DistKey::default() {
+            only_redshift(at("dist_key"));
+        }
+        if rule.sort_key.is_some() {
+            only_redshift(at("sort_key"));
+        }
+        for (name, _) in rule.columns.iter().filter(|(_, c)| c.encode.is_some()) {
+            only_redshift(at(&format!("columns.{name}.encode")));
+        }
+        let names = rule.sort_key.as_deref().unwrap_or_default();
+        if names.len() > SORT_KEY_COLUMNS_MAX {
+            let what = format!("{} columns are more than {SORT_KEY_COLUMNS_MAX}", names.len());
+            problems.push(Problem::new(
+                at("sort_key"),
+                what,
+                "name the first few: the later ones sort next to nothing",
+            ));
+        }
+        let twice = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name));
+        if let Some((_, name)) = twice {
+            problems.push(Problem::new(at("sort_key"), format!("{name:?} stands in it twice"), "remove one"));
         }
     }
 
@@ -172,10 +208,12 @@ impl Config {
 
 /// Whether two rules may feed one target.
 fn agree(a: &TableRule, b: &TableRule) -> bool {
-    let settings = |r: &TableRule| -> (KeyScope, Option<String>, Deletes, String) {
-        (r.key, r.updated_at.clone(), r.deletes, r.group.clone())
+    let encodings = |r: &TableRule| -> Vec<(String, Option<Encoding>)> {
+        let set = r.columns.iter().filter(|(_, c)| c.encode.is_some());
+        set.map(|(name, c)| (name.clone(), c.encode)).collect()
     };
-    settings(a) == settings(b)
+    let layouts = (&a.dist_key, &a.sort_key, encodings(a)) == (&b.dist_key, &b.sort_key, encodings(b));
+    layouts && (a.key, &a.updated_at, a.deletes, &a.group) == (b.key, &b.updated_at, b.deletes, &b.group)
 }
 
 fn within(key: String, span: Span, min: Duration, max: Duration, problems: &mut Vec<Problem>) {

@@ -82,6 +82,14 @@ pub enum WarehouseUrl {
 }
 
 impl WarehouseUrl {
+    /// The product, where it does not let one choose how a table lies on disk.
+    pub(super) fn without_layout(&self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite(_) => Some("SQLite"),
+            Self::Postgres(_) => Some("PostgreSQL"),
+        }
+    }
+
     /// Whether a password stands in the address.
     pub(super) fn has_password(&self) -> bool {
         match self {

@@ -10,6 +10,7 @@
 mod catch_up;
 pub mod cursor;
 mod files;
+mod plan;
 mod session;
 mod tick;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     batch::OpenBatch,
-    config::{self, TablePolicy},
+    config::{self, ColumnRule, TablePolicy},
     decode::{self, Plan, Policies, ValuePolicy},
     model::{Column, ColumnDefault, ColumnType, Digest, Known, Origin, TableSchema, Target},
     source::mysql::{
@@ -146,19 +146,20 @@ fn is_day(text: &str) -> bool {
 
 /// The decoder's policies for a table.
 pub(super) fn policies(rule: &TablePolicy) -> Policies {
-    let table = ValuePolicy {
-        tinyint1: match rule.tinyint1 {
+    let policy = |column: &ColumnRule| ValuePolicy {
+        tinyint1: match column.tinyint1.unwrap_or(rule.tinyint1) {
             config::TinyInt1::Boolean => decode::TinyInt1::Boolean,
             config::TinyInt1::Smallint => decode::TinyInt1::SmallInt,
         },
-        zero_dates: match rule.zero_dates {
+        zero_dates: match column.zero_dates.unwrap_or(rule.zero_dates) {
             config::ZeroDates::Null => decode::ZeroDates::Null,
             config::ZeroDates::Park => decode::ZeroDates::Refuse,
         },
-        invalid_text: match rule.invalid_text {
+        invalid_text: match column.invalid_text.unwrap_or(rule.invalid_text) {
             config::InvalidText::Replace => decode::InvalidText::Replace,
             config::InvalidText::Park => decode::InvalidText::Refuse,
         },
     };
-    Policies { table, ..Policies::default() }
+    let columns = rule.columns.iter().map(|(name, column)| (name.clone(), policy(column))).collect();
+    Policies { table: policy(&ColumnRule::default()), columns }
 }

@@ -2,7 +2,7 @@
 
 use tailwater::{
     model::{Column, ColumnDefault, ColumnType, Op, Seq},
-    warehouse::{Deletes, Fill, KeyMode, WarehouseError},
+    warehouse::{Deletes, Fill, KeyMode, TableFiles, WarehouseError},
 };
 
 use super::{
@@ -185,7 +185,8 @@ async fn zero_bytes_are_replaced_and_counted_in_postgres_but_not_in_keys() {
     let staged = [files.add(&schema(&columns), &rows)];
     let tick = applier.tick();
     let target = tailwater::model::Target::new(T);
-    let report = applier.warehouse.stage(&tick, &target, &staged, &files).await.unwrap();
+    let tables = [TableFiles { target, files: staged.to_vec(), floors: Vec::new() }];
+    let report = *applier.warehouse.stage(&tick, &tables, &files).await.unwrap()[0].as_ref().unwrap();
     assert_eq!((report.rows, report.replaced_zero_bytes), (2, 1));
     applier.apply(&files, &[Change::files(T, staged.to_vec())]).await.unwrap();
     let notes = world.query(&format!("SELECT note FROM {} ORDER BY code", world.table(T))).await;

@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, TypeInfo, ValueRef};
 use tailwater::{
     model::{Column, ColumnDefault, ColumnType, Op, Origin, Shard, TableSchema, Target},
     warehouse::{
-        BatchStream, Deletes, KeyMode, ReadError, ReadFiles, StagedFile, TablePlan, TargetColumn, Warehouse,
+        BatchStream, Deletes, KeyMode, Physical, ReadError, ReadFiles, StagedFile, TablePlan, TargetColumn, Warehouse,
         postgres::Postgres,
         sqlite::{Durability, Sqlite},
     },
@@ -184,6 +184,7 @@ pub(crate) fn plan(target: &str, columns: &[Column], key_mode: KeyMode, deletes:
             .collect(),
         key_mode,
         deletes,
+        physical: Physical::default(),
     }
 }
 
