@@ -26,8 +26,8 @@ use crate::{
     warehouse::{Warehouse, WarehouseError},
 };
 
-/// How long another applier of the group must have been silent before this one takes over unasked. Several ticks of the
-/// slowest sensible schedule, so that two appliers do not take turns.
+/// How long another applier of the group must have been silent, at least, before this one takes over unasked; three ticks where
+/// they are long. Several signs of life must be missing, so that two appliers do not take turns.
 pub const QUIET: Duration = Duration::from_secs(15);
 
 /// One group's applier.

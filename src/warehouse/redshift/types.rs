@@ -202,4 +202,36 @@ mod tests {
         assert_eq!(value(Cell::Text("a\\'b"), ColumnType::Text { bytes_max: None }).unwrap(), "'a\\\\''b'");
         assert_eq!(value(Cell::Bytes(b""), ColumnType::Binary { bytes_max: None }), None);
     }
+
+    /// A neutral type as `schemas/types.toml` writes it.
+    fn neutral(text: &str) -> ColumnType {
+        let (name, sizes) = text.split_once('(').unwrap_or((text, ""));
+        let sizes: Vec<u32> = sizes.trim_end_matches(')').split(',').filter_map(|n| n.trim().parse().ok()).collect();
+        let bytes_max = sizes.first().copied();
+        match name {
+            "boolean" => ColumnType::Boolean,
+            "int16" => ColumnType::Int16,
+            "int32" => ColumnType::Int32,
+            "int64" => ColumnType::Int64,
+            "float32" => ColumnType::Float32,
+            "float64" => ColumnType::Float64,
+            "decimal" => ColumnType::Decimal { precision: sizes[0] as u8, scale: sizes[1] as u8 },
+            "date" => ColumnType::Date,
+            "timestamp" => ColumnType::Timestamp,
+            "timestamptz" | "timestamp_tz" => ColumnType::TimestampTz,
+            "text" => ColumnType::Text { bytes_max },
+            "json" => ColumnType::Json,
+            "binary" => ColumnType::Binary { bytes_max },
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn columns_are_what_the_table_of_types_says() {
+        let types: toml::Value = toml::from_str(include_str!("../../../schemas/types.toml")).unwrap();
+        for ty in types["type"].as_array().unwrap() {
+            let text = |key: &str| ty[key].as_str().unwrap();
+            assert_eq!(column_type(neutral(text("neutral")), false), text("redshift"), "{}", text("mysql"));
+        }
+    }
 }

@@ -32,6 +32,8 @@ pub(crate) trait World: Send + Sync + Debug {
     async fn query(&self, sql: &str) -> Vec<Vec<Option<String>>>;
     /// The table of a target, quoted.
     fn table(&self, target: &str) -> String;
+    /// Makes the product refuse to merge two rows of four equal letters in a text column of the target.
+    async fn spoil(&self, target: &str, column: &str);
     /// Private tables whose name begins so, quoted.
     async fn private(&self, prefix: &str) -> Vec<String>;
 }
@@ -82,6 +84,10 @@ impl World for SqliteWorld {
 
     fn table(&self, target: &str) -> String {
         format!("\"{}\"", target.replace('.', "_"))
+    }
+
+    async fn spoil(&self, target: &str, column: &str) {
+        self.query(&format!("CREATE UNIQUE INDEX operators ON {} ({column})", self.table(target))).await;
     }
 
     async fn private(&self, prefix: &str) -> Vec<String> {
@@ -141,6 +147,10 @@ impl World for PostgresWorld {
             Some((schema, table)) => format!("\"{schema}\".\"{table}\""),
             None => format!("\"public\".\"{target}\""),
         }
+    }
+
+    async fn spoil(&self, target: &str, column: &str) {
+        self.query(&format!("CREATE UNIQUE INDEX operators ON {} ({column})", self.table(target))).await;
     }
 
     async fn private(&self, prefix: &str) -> Vec<String> {
