@@ -1,0 +1,1 @@
+//! The Data API and the endpoint of temporary credentials.
