@@ -8,6 +8,7 @@ mod loader;
 pub mod session;
 mod types;
 
+pub use copy::{Relax, Unverified};
 pub use error::Refusal;
-pub use loader::{Loader, Relax};
+pub use loader::Loader;
 pub use types::ColumnType;

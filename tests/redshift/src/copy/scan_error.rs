@@ -91,16 +91,20 @@ impl ScanError {
             self.headline, self.code
         );
         if let Some(one) = self.unverified {
-            let _ = writeln!(detail, "  unverified: nobody has measured this on a cluster; --relax {one} lets it through");
+            let _ =
+                writeln!(detail, "  unverified: nobody has measured this on a cluster; --relax {one} lets it through");
         }
-        let _ = write!(detail, "  {LINE}\n");
+        let _ = writeln!(detail, "  {LINE}");
         Refusal::new("XX000", self.headline.clone()).with_detail(detail)
     }
 
     /// What the views keep.
     pub(super) fn row(&self, table: &str) -> LoadError {
-        let message =
-            if self.context.is_empty() { self.headline.clone() } else { format!("{}. {}", self.headline, self.context) };
+        let message = if self.context.is_empty() {
+            self.headline.clone()
+        } else {
+            format!("{}. {}", self.headline, self.context)
+        };
         let ty = self.column.as_ref().map(|column| column.column_type);
         LoadError {
             table: table.to_owned(),

@@ -44,11 +44,6 @@ pub(crate) struct Statement {
     pub(crate) explicit_ids: bool,
 }
 
-/// Whether a statement is for this module.
-pub(crate) fn is_copy(text: &str) -> bool {
-    matches!(lexer::tokens(text).ok().as_deref(), Some([Token::Word(word), ..]) if word.eq_ignore_ascii_case("copy"))
-}
-
 /// Parses a statement. Names are folded to lower case, quoted ones only while the session does not distinguish case.
 pub(crate) fn parse(text: &str, case_sensitive: bool) -> Result<Statement, Refusal> {
     let tokens = lexer::tokens(text)?;

@@ -45,7 +45,7 @@ enum Values {
 }
 
 enum Source {
-    Flat(ColumnReader),
+    Flat(Box<ColumnReader>),
     Nested(Box<ParquetRecordBatchReader>),
     Missing,
 }
@@ -89,7 +89,7 @@ impl Column {
             ColumnReader::ByteArrayColumnReader(_) => Values::Bytes(Vec::new()),
             ColumnReader::FixedLenByteArrayColumnReader(_) => Values::Fixed(Vec::new()),
         };
-        Ok(Self::new(Source::Flat(reader), values, level_max))
+        Ok(Self::new(Source::Flat(Box::new(reader)), values, level_max))
     }
 
     /// A nested column, or a scalar for SUPER, as JSON.

@@ -68,7 +68,8 @@ pub(super) fn write(
         (Conversion::Double, Value::Double(value)) => field(out, &value.to_be_bytes()),
         (Conversion::Double, Value::Float(value)) => field(out, &f64::from(value).to_be_bytes()),
         (Conversion::Date, Value::Int32(days)) => {
-            let days = days.checked_sub(EPOCH_DAYS).filter(|days| DATE_RANGE.contains(days)).ok_or(Unfit::OutOfRange)?;
+            let days =
+                days.checked_sub(EPOCH_DAYS).filter(|days| DATE_RANGE.contains(days)).ok_or(Unfit::OutOfRange)?;
             field(out, &days.to_be_bytes());
         }
         (Conversion::Timestamp { micros }, Value::Int64(value)) => {

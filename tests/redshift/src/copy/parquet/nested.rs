@@ -47,7 +47,9 @@ impl std::error::Error for NotJson {}
 /// One document a row.
 pub(super) fn documents(array: &ArrayRef) -> Result<Vec<Option<String>>, NotJson> {
     (0..array.len())
-        .map(|row| if array.is_null(row) { Ok(None) } else { value(array, row, 0).map(|value| Some(value.to_string())) })
+        .map(
+            |row| if array.is_null(row) { Ok(None) } else { value(array, row, 0).map(|value| Some(value.to_string())) },
+        )
         .collect()
 }
 

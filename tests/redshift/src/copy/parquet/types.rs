@@ -17,17 +17,28 @@ pub(super) enum Conversion {
     Int32,
     Int64,
     /// Digits behind the point, and the bound of the absolute value.
-    Decimal { scale: u8, limit: u128 },
+    Decimal {
+        scale: u8,
+        limit: u128,
+    },
     Real,
     Double,
     Date,
     /// Microseconds in one unit of the file.
-    Timestamp { micros: i64 },
+    Timestamp {
+        micros: i64,
+    },
     /// Julian day and nanoseconds.
     Int96,
-    Text { bytes_max: u32 },
-    Char { bytes_max: u32 },
-    Bytes { bytes_max: u32 },
+    Text {
+        bytes_max: u32,
+    },
+    Char {
+        bytes_max: u32,
+    },
+    Bytes {
+        bytes_max: u32,
+    },
     /// A text becomes a scalar.
     JsonText,
     /// A text is a document.
@@ -52,10 +63,19 @@ enum Annotation {
     Text,
     Json,
     OtherText,
-    Int { bits: i32, signed: bool },
-    Decimal { precision: i32, scale: i32 },
+    Int {
+        bits: i32,
+        signed: bool,
+    },
+    Decimal {
+        precision: i32,
+        scale: i32,
+    },
     Date,
-    Timestamp { micros: i64, utc: bool },
+    Timestamp {
+        micros: i64,
+        utc: bool,
+    },
     /// Without a converted type in the old form, and unknown to readers of that form.
     Other,
 }

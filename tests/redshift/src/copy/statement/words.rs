@@ -1,7 +1,8 @@
 //! The words that may stand behind the source of a COPY.
 
 /// Formats that are no Parquet.
-pub(super) const OTHER_FORMATS: &[&str] = &["CSV", "JSON", "AVRO", "ORC", "FIXEDWIDTH", "SHAPEFILE", "RCFILE", "DELIMITER"];
+pub(super) const OTHER_FORMATS: &[&str] =
+    &["CSV", "JSON", "AVRO", "ORC", "FIXEDWIDTH", "SHAPEFILE", "RCFILE", "DELIMITER"];
 
 /// Parameters that COPY from columnar files does not admit: those of text formats, and of loading and compression
 /// that Parquet has no use for. ("COPY from columnar data formats" lists the admitted ones; the text of the refusal
@@ -39,4 +40,5 @@ pub(super) const REFUSED: &[&str] = &[
 ];
 
 /// Words that a parameter may have for an argument.
-pub(super) const ARGUMENTS: &[&str] = &["ON", "OFF", "TRUE", "FALSE", "PRESET", "UTF8", "UTF16", "UTF16LE", "UTF16BE", "AUTO"];
+pub(super) const ARGUMENTS: &[&str] =
+    &["ON", "OFF", "TRUE", "FALSE", "PRESET", "UTF8", "UTF16", "UTF16LE", "UTF16BE", "AUTO"];

@@ -64,10 +64,11 @@ fn text_is_measured_in_bytes_and_repaired_on_request() {
     assert_eq!(text(b"a\xffb", None), Err(Unfit::InvalidUtf8(0xff)));
     assert_eq!(text(b"a\xe2\x82b", Some('^')), Ok(b"a^^b".to_vec()));
     assert_eq!(text(b"a\0", Some('?')), Err(Unfit::ZeroByte));
-    let char = |bytes: &[u8]| {
-        write(&mut Vec::new(), Value::Bytes(bytes), Conversion::Char { bytes_max: 2 }, Some('?'))
-    };
-    assert_eq!((char(b"ab"), char(b"abc"), char("é".as_bytes())), (Ok(()), Err(Unfit::TooLong(3)), Err(Unfit::Multibyte)));
+    let char = |bytes: &[u8]| write(&mut Vec::new(), Value::Bytes(bytes), Conversion::Char { bytes_max: 2 }, Some('?'));
+    assert_eq!(
+        (char(b"ab"), char(b"abc"), char("é".as_bytes())),
+        (Ok(()), Err(Unfit::TooLong(3)), Err(Unfit::Multibyte))
+    );
 }
 
 #[test]
