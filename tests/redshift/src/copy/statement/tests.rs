@@ -94,7 +94,7 @@ fn what_parquet_does_not_admit_is_refused_with_its_name() {
 fn unknown_words_and_repeated_parameters_are_syntax_errors() {
     assert_eq!(refused(&with("FASTER")), ("42601".to_owned(), "syntax error at or near \"FASTER\"".to_owned()));
     assert_eq!(refused(&with("MANIFEST MANIFEST")).0, "42601");
-    assert_eq!(refused(&with("FORMAT")).1, "syntax error at end of input");
+    assert_eq!(refused("COPY t FROM 's3://b/k' FORMAT").1, "syntax error at end of input");
     assert_eq!(refused(&with("; SELECT 1")).1, "syntax error at or near \"SELECT\"");
     assert_eq!(refused("COPY t FROM 's3://b/k").1, "unterminated quoted string");
     assert_eq!(refused("COPY t () FROM 's3://b/k'").1, "syntax error at or near \")\"");

@@ -6,7 +6,9 @@ use super::*;
 
 /// Decides about `to` and a field in Parquet's notation.
 fn decide(to: ColumnType, field: &str, relax: &Relax) -> Result<Conversion, Mismatch> {
-    let message = parse_message_type(&format!("message m {{ {field}; }}")).unwrap();
+    // A group ends by its brace.
+    let end = if field.ends_with('}') { "" } else { ";" };
+    let message = parse_message_type(&format!("message m {{ {field}{end} }}")).unwrap();
     let field = Arc::clone(&message.get_fields()[0]);
     admit(to, &field, relax)
 }

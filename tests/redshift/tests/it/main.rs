@@ -1,0 +1,5 @@
+//! One test binary: linking is the slowest step of a test build.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod copy;
+mod parquet_files;
