@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod copy;
+mod http;
 mod parquet_files;
