@@ -1,9 +1,19 @@
 //! How the stand-in's COPY reaches objects, and how strict it is.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Region};
 
 use crate::copy::Relax;
+
+/// A server that does not take a connection in this time is not there.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Silence of the server that is taken for its end.
+const READ_LIMIT: Duration = Duration::from_secs(30);
 
 /// What COPY reads with.
 #[derive(Clone)]
@@ -26,8 +36,8 @@ pub struct Loader {
     pub relax: Relax,
     /// Fail when the file's column names differ from the table's by position, which Redshift does not look at.
     pub strict_names: bool,
-    /// One client for all statements: a client keeps its connections.
-    pub(crate) client: Arc<OnceLock<aws_sdk_s3::Client>>,
+    /// One client for all statements, since a client keeps its connections; with the endpoint that it was made for.
+    pub(crate) client: Arc<Mutex<Option<(String, Client)>>>,
 }
 
 impl Default for Loader {
@@ -57,6 +67,25 @@ impl Loader {
             secret_key: secret_key.into(),
             ..Self::default()
         }
+    }
+
+    /// The client, which signs for nobody until a request says for whom.
+    pub(crate) fn client(&self, endpoint: &str) -> Client {
+        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = kept.as_ref().filter(|(made_for, _)| made_for == endpoint) {
+            return client.clone();
+        }
+        let limits = TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).read_timeout(READ_LIMIT).build();
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(self.region.clone()))
+            .endpoint_url(endpoint)
+            .force_path_style(true)
+            .timeout_config(limits)
+            .build();
+        let client = Client::from_conf(config);
+        *kept = Some((endpoint.to_owned(), client.clone()));
+        client
     }
 }
 

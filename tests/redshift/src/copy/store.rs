@@ -1,10 +1,7 @@
 //! Objects of an S3-protocol server, read as COPY reads them.
 
-use std::time::Duration;
-
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
+use aws_sdk_s3::config::{Builder, Credentials};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use bytes::Bytes;
 
@@ -16,10 +13,6 @@ use crate::{Loader, Refusal};
 const OBJECT_BYTES_MAX: u64 = 1 << 30;
 /// Most objects under a prefix.
 const OBJECTS_MAX: usize = 100_000;
-/// A server that does not take a connection in this time is not there.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Silence of the server that is taken for its end.
-const READ_LIMIT: Duration = Duration::from_secs(30);
 
 /// An object and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +26,7 @@ pub(super) struct Object {
 
 /// Access on behalf of one statement.
 pub(super) struct Store<'a> {
-    client: &'a Client,
+    client: Client,
     credentials: Credentials,
     foreign: &'a [String],
 }
@@ -64,17 +57,7 @@ impl<'a> Store<'a> {
             return Err(Refusal::new("XX000", "the stand-in has no S3 endpoint to load from"));
         };
         let credentials = credentials(loader, authorization)?;
-        let client = loader.client.get_or_init(|| {
-            let limits = TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).read_timeout(READ_LIMIT).build();
-            let config = aws_sdk_s3::Config::builder()
-                .behavior_version(BehaviorVersion::latest())
-                .region(Region::new(loader.region.clone()))
-                .endpoint_url(endpoint)
-                .force_path_style(true)
-                .timeout_config(limits)
-                .build();
-            Client::from_conf(config)
-        });
+        let client = loader.client(endpoint);
         Ok(Self { client, credentials, foreign: &loader.foreign_buckets })
     }
 
@@ -96,7 +79,10 @@ impl<'a> Store<'a> {
         }
         let request = self.client.get_object().bucket(&object.bucket).key(&object.key).customize();
         let found = request.config_override(self.identity()).send().await.map_err(|error| unread(&error))?;
-        if found.e_tag() != object.etag.as_deref() {
+        // Servers that do not give the version in a list are held to the length.
+        let other_version = object.etag.as_deref().is_some_and(|etag| found.e_tag() != Some(etag));
+        let length = found.content_length().and_then(|length| u64::try_from(length).ok());
+        if other_version || length != Some(object.bytes) {
             return Err(Unread { status: 416, text: INVALID_RANGE.to_owned() });
         }
         let broken = |_| Unread { status: 0, text: "S3ServiceException:the answer broke off,Status 0".to_owned() };

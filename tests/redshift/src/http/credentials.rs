@@ -6,10 +6,8 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use serde_json::{Value, json};
 
-use super::Options;
 use super::answer::Answer;
-use super::form;
-use super::passwords::Passwords;
+use super::{Host, Options, form, random};
 
 /// How long a password may be valid, in seconds, and how long it is if nobody says.
 const SECONDS: std::ops::RangeInclusive<u64> = 900..=3600;
@@ -18,10 +16,9 @@ const SECONDS_DEFAULT: u64 = 900;
 const NAME_CHARACTERS_MAX: usize = 64;
 
 /// Issues passwords.
-#[derive(Debug)]
 pub(super) struct Issuer {
     options: Options,
-    passwords: Arc<Passwords>,
+    host: Arc<dyn Host>,
 }
 
 /// What both protocols answer.
@@ -32,12 +29,12 @@ struct Issued {
 }
 
 impl Issuer {
-    pub(super) fn new(options: Options, passwords: Arc<Passwords>) -> Self {
-        Self { options, passwords }
+    pub(super) fn new(options: Options, host: Arc<dyn Host>) -> Self {
+        Self { options, host }
     }
 
     /// A request of the query protocol.
-    pub(super) fn cluster(&self, body: &[u8]) -> Answer {
+    pub(super) async fn cluster(&self, body: &[u8]) -> Answer {
         let fields = form::fields(body);
         let operation = form::field(&fields, "Action").unwrap_or_default();
         let with_iam = match operation {
@@ -68,7 +65,7 @@ impl Issuer {
             let groups: String = form::list(&fields, "DbGroups").iter().map(|group| format!(":{group}")).collect();
             format!("{}:{user}{groups}", if created { "IAMA" } else { "IAM" })
         };
-        match self.issue(login, form::field(&fields, "DbName"), seconds) {
+        match self.issue(login, form::field(&fields, "DbName"), seconds).await {
             Ok(issued) => {
                 let expiration = iso(issued.expires);
                 let mut elements = vec![
@@ -86,7 +83,7 @@ impl Issuer {
     }
 
     /// A request of Redshift Serverless.
-    pub(super) fn workgroup(&self, body: &[u8]) -> Answer {
+    pub(super) async fn workgroup(&self, body: &[u8]) -> Answer {
         let invalid = |message: &str| Answer::error(400, "ValidationException", message);
         let Ok(request) = serde_json::from_slice::<Value>(body) else { return invalid("the body is not JSON") };
         let Some(workgroup) = request.get("workgroupName").and_then(Value::as_str) else {
@@ -98,7 +95,7 @@ impl Issuer {
         }
         let seconds = request.get("durationSeconds").map(|seconds| seconds.as_u64().unwrap_or_default());
         let database = request.get("dbName").and_then(Value::as_str);
-        match self.issue(self.options.identity.clone(), database, seconds) {
+        match self.issue(self.options.identity.clone(), database, seconds).await {
             Ok(issued) => Answer::json(&json!({
                 "dbUser": issued.login,
                 "dbPassword": issued.password,
@@ -109,7 +106,7 @@ impl Issuer {
         }
     }
 
-    fn issue(&self, login: String, database: Option<&str>, seconds: Option<u64>) -> Result<Issued, String> {
+    async fn issue(&self, login: String, database: Option<&str>, seconds: Option<u64>) -> Result<Issued, String> {
         let seconds = seconds.unwrap_or(SECONDS_DEFAULT);
         if !SECONDS.contains(&seconds) {
             return Err(format!("the duration must be {} to {} seconds", SECONDS.start(), SECONDS.end()));
@@ -117,7 +114,9 @@ impl Issuer {
         if let Some(database) = database.filter(|database| !is_name(database)) {
             return Err(format!("Invalid database name {database}"));
         }
-        let (password, expires) = self.passwords.issue(&login, database, Duration::from_secs(seconds));
+        let password = random::password();
+        let expires = SystemTime::now() + Duration::from_secs(seconds);
+        self.host.admit(&login, &password, database, expires).await.map_err(|refusal| refusal.message)?;
         Ok(Issued { login, password, expires })
     }
 }

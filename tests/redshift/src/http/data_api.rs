@@ -12,7 +12,7 @@ use super::credentials::{epoch_seconds, exists};
 use super::parameters::{Parameter, bind, is_single};
 use super::statement::{Asked, Statement, Status};
 use super::statements::{NotTaken, Statements};
-use super::{Options, Sessions, records};
+use super::{Host, Options, records};
 
 /// Bytes of a statement's text ("Considerations when calling the Data API": 100 KB).
 const TEXT_BYTES_MAX: usize = 100 << 10;
@@ -26,7 +26,7 @@ const LIST_MAX: usize = 100;
 /// The API.
 pub(super) struct DataApi {
     options: Options,
-    sessions: Arc<dyn Sessions>,
+    host: Arc<dyn Host>,
     statements: Statements,
 }
 
@@ -74,8 +74,8 @@ struct List {
 }
 
 impl DataApi {
-    pub(super) fn new(options: Options, sessions: Arc<dyn Sessions>) -> Self {
-        Self { options, sessions, statements: Statements::default() }
+    pub(super) fn new(options: Options, host: Arc<dyn Host>) -> Self {
+        Self { options, host, statements: Statements::default() }
     }
 
     /// Answers one operation.
@@ -97,7 +97,7 @@ impl DataApi {
         let wait = wait(request.wait_time_seconds)?;
         let token = request.client_token.take();
         let asked = self.asked(request, batch)?;
-        let statement = self.statements.submit(asked, token, Arc::clone(&self.sessions)).map_err(|why| match why {
+        let statement = self.statements.submit(asked, token, Arc::clone(&self.host)).map_err(|why| match why {
             NotTaken::TooMany => {
                 Answer::error(400, "ActiveStatementsExceededException", "Active statements exceeded the allowed quota.")
             }

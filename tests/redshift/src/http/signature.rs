@@ -4,7 +4,7 @@ use aws_lc_rs::constant_time;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, Tag, sign};
 
-use super::Options;
+use super::Keys;
 use super::answer::Answer;
 use super::random::hex;
 use super::request::Request;
@@ -12,18 +12,18 @@ use super::request::Request;
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// Checks that a request was signed with the configured key.
-pub(super) fn check(request: &Request, options: &Options) -> Result<(), Answer> {
+pub(super) fn check(request: &Request, keys: &Keys) -> Result<(), Answer> {
     let Some(header) = request.header("authorization") else {
         return Err(refuse(request, 403, "MissingAuthenticationToken", "Missing Authentication Token"));
     };
     let Some(signed) = Signed::parse(header) else {
         return Err(refuse(request, 403, "IncompleteSignature", "the authorization header is not complete"));
     };
-    if signed.key != options.access_key {
+    if signed.key != keys.access_key {
         let message = "The security token included in the request is invalid.";
         return Err(refuse(request, 403, "UnrecognizedClientException", message));
     }
-    let expected = signed.signature_of(request, &options.secret_key);
+    let expected = signed.signature_of(request, &keys.secret_key);
     if constant_time::verify_slices_are_equal(expected.as_bytes(), signed.signature.as_bytes()).is_err() {
         let message = "The request signature we calculated does not match the signature you provided.";
         return Err(refuse(request, 403, "InvalidSignatureException", message));

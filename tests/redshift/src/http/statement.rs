@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 
 use super::credentials::epoch_seconds;
 use super::parameters::Parameter;
-use super::{Sessions, random, records};
+use super::{Host, random, records};
 use crate::Refusal;
 use crate::session::{Outcome, Rows};
 
@@ -134,9 +134,9 @@ impl Statement {
     }
 
     /// Starts it.
-    pub(super) fn start(self: &Arc<Self>, sessions: Arc<dyn Sessions>) -> AbortHandle {
+    pub(super) fn start(self: &Arc<Self>, host: Arc<dyn Host>) -> AbortHandle {
         let statement = Arc::clone(self);
-        tokio::spawn(async move { statement.run(sessions.as_ref()).await }).abort_handle()
+        tokio::spawn(async move { statement.run(host.as_ref()).await }).abort_handle()
     }
 
     /// Marks it as cancelled; false when it has ended already.
@@ -150,10 +150,10 @@ impl Statement {
         })
     }
 
-    async fn run(&self, sessions: &dyn Sessions) {
+    async fn run(&self, host: &dyn Host) {
         let started = Instant::now();
         self.advance(|progress| progress.status = Status::Picked);
-        let outcome = self.execute(sessions).await;
+        let outcome = self.execute(host).await;
         self.advance(|progress| {
             progress.duration = started.elapsed();
             match outcome {
@@ -163,9 +163,9 @@ impl Statement {
         });
     }
 
-    async fn execute(&self, sessions: &dyn Sessions) -> Result<(), String> {
+    async fn execute(&self, host: &dyn Host) -> Result<(), String> {
         let asked = &self.asked;
-        let opened = sessions.open(&asked.database, &asked.user).await;
+        let opened = host.open(&asked.database, &asked.user).await;
         let mut session = opened.map_err(|refusal| told(&refusal))?;
         let pid = session.pid();
         self.advance(|progress| (progress.status, progress.pid) = (Status::Started, pid));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
-use super::Sessions;
+use super::Host;
 use super::statement::{Asked, Statement};
 
 /// Statements that may run at a time ("Considerations when calling the Data API").
@@ -36,7 +36,7 @@ impl Statements {
         &self,
         asked: Asked,
         token: Option<String>,
-        sessions: Arc<dyn Sessions>,
+        host: Arc<dyn Host>,
     ) -> Result<Arc<Statement>, NotTaken> {
         let mut all = self.lock();
         if token.is_some()
@@ -49,7 +49,7 @@ impl Statements {
         }
         forget(&mut all);
         let statement = Arc::new(Statement::new(asked, token));
-        let handle = statement.start(sessions);
+        let handle = statement.start(host);
         all.push_back((Arc::clone(&statement), handle));
         Ok(statement)
     }
@@ -80,7 +80,7 @@ impl Statements {
 }
 
 impl Drop for Statements {
-    /// Sessions end with the server.
+    /// Host end with the server.
     fn drop(&mut self) {
         for (_, handle) in self.lock().iter() {
             handle.abort();

@@ -1,6 +1,6 @@
 //! Files: manifests, prefixes, credentials, names, pages and codecs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterVersion};
@@ -102,19 +102,22 @@ async fn without_a_manifest_the_key_is_a_prefix() {
 #[tokio::test]
 async fn an_object_changed_while_it_is_read_is_noticed() {
     let mut cluster = start("copy_changed").await;
-    cluster.put("f.parquet", &numbers(&[1]));
+    let bytes = numbers(&[1]);
+    cluster.put("f.parquet", &bytes);
+    cluster.put_manifest("m", &[("f.parquet", bytes.len())]);
     // Time to change it between the look and the read.
     cluster.s3().inject(S3Fault::delay(Duration::from_secs(1)).on("GET", "/copy-changed/f.parquet"));
-    let requests = cluster.s3();
-    let folder = requests.bucket_folder("copy-changed");
+    let s3 = cluster.s3();
     let change = tokio::task::spawn_blocking(move || {
-        let looked = || requests.requests().iter().any(|seen| seen.path.contains("/copy-changed?"));
-        while !looked() {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let looked = || s3.requests().iter().any(|seen| seen.path == "/copy-changed/f.parquet");
+        while !looked() && Instant::now() < deadline {
             std::thread::yield_now();
         }
-        std::fs::write(folder.join("f.parquet"), numbers(&[1, 2, 3])).unwrap();
+        // As long as before.
+        std::fs::write(s3.bucket_folder("copy-changed").join("f.parquet"), numbers(&[2])).unwrap();
     });
-    let (message, detail) = cluster.refused("t", "f.parquet", "").await;
+    let (message, detail) = cluster.refused("t", "m", "MANIFEST").await;
     change.await.unwrap();
     assert_eq!(message, "Spectrum Scan Error");
     assert!(detail.contains("416 Message: InvalidRange"), "{detail}");
@@ -157,9 +160,9 @@ async fn an_unavailable_server_is_an_error_with_its_status() {
     let mut cluster = start("copy_unavailable").await;
     cluster.put("f.parquet", &numbers(&[1]));
     // Once is retried by the client; the third time is the last.
-    cluster.s3().inject(S3Fault::answer(503).times(1).on("GET", "/copy-unavailable?"));
+    cluster.s3().inject(S3Fault::answer(503).times(1).on("GET", "/copy-unavailable"));
     assert_eq!(cluster.copy("t", "f.parquet", "").await.unwrap(), 1);
-    cluster.s3().inject(S3Fault::answer(500).times(3).on("GET", "/copy-unavailable?"));
+    cluster.s3().inject(S3Fault::answer(500).times(3).on("GET", "/copy-unavailable"));
     assert!(cluster.refused("t", "f.parquet", "").await.0.contains("Status 500"));
 }
 

@@ -2,11 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use aws_sdk_redshiftdata::config::{BehaviorVersion, Credentials, Region};
 use tailwater_redshift::Refusal;
-use tailwater_redshift::http::{Options, Passwords, Service, Session, Sessions, serve};
+use tailwater_redshift::http::{Host, Keys, Options, Service, Session, serve};
 use tailwater_redshift::session::{Field, Outcome, Rows};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -18,7 +19,6 @@ pub const SECRET: &str = "stand-in-secret";
 /// The service; it ends when this is dropped.
 pub struct Api {
     pub address: SocketAddr,
-    pub passwords: Arc<Passwords>,
     pub script: Script,
     server: JoinHandle<std::io::Result<()>>,
 }
@@ -27,11 +27,10 @@ impl Api {
     pub async fn start(options: Options) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let passwords = Arc::new(Passwords::default());
         let script = Script::default();
-        let service = Service::new(options, Arc::new(script.clone()), Arc::clone(&passwords));
+        let service = Service::new(options, Arc::new(script.clone()));
         let server = tokio::spawn(serve(listener, Arc::new(service)));
-        Self { address, passwords, script, server }
+        Self { address, script, server }
     }
 
     pub fn endpoint(&self) -> String {
@@ -44,14 +43,14 @@ impl Api {
                 .behavior_version(BehaviorVersion::latest())
                 .region(Region::new("eu-west-1"))
                 .endpoint_url(self.endpoint())
-                .credentials_provider(credentials(SECRET))
+                .credentials_provider(credentials(KEY, SECRET))
                 .build(),
         )
     }
 }
 
-pub fn credentials(secret: &str) -> Credentials {
-    Credentials::new(KEY, secret, None, None, "test")
+pub fn credentials(key: &str, secret: &str) -> Credentials {
+    Credentials::new(key, secret, None, None, "test")
 }
 
 impl Drop for Api {
@@ -66,6 +65,8 @@ impl Drop for Api {
 pub struct Script {
     /// `user@database: statement`, as they ran.
     pub log: Arc<Mutex<Vec<String>>>,
+    /// Login name, password and database of those who may come in.
+    pub admitted: Arc<Mutex<Vec<(String, String, Option<String>)>>>,
     pub go_on: Arc<Notify>,
     /// Told when a session is dropped.
     pub closed: Arc<Notify>,
@@ -77,7 +78,23 @@ struct Scripted {
 }
 
 #[async_trait]
-impl Sessions for Script {
+impl Host for Script {
+    fn keys(&self) -> Keys {
+        Keys { access_key: KEY.to_owned(), secret_key: SECRET.to_owned() }
+    }
+
+    async fn admit(
+        &self,
+        login: &str,
+        password: &str,
+        database: Option<&str>,
+        _expires: SystemTime,
+    ) -> Result<(), Refusal> {
+        let admitted = (login.to_owned(), password.to_owned(), database.map(str::to_owned));
+        self.admitted.lock().unwrap().push(admitted);
+        Ok(())
+    }
+
     async fn open(&self, database: &str, user: &str) -> Result<Box<dyn Session>, Refusal> {
         if database == "nowhere" {
             return Err(Refusal::fatal("3D000", "database \"nowhere\" does not exist"));

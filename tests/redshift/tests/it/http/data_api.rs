@@ -9,10 +9,10 @@ use aws_sdk_redshiftdata::operation::execute_statement::builders::ExecuteStateme
 use aws_sdk_redshiftdata::types::{ExecutionMode, Field, SqlParameter, StatementStatusString, StatusString};
 use tailwater_redshift::http::Options;
 
-use super::api::{Api, KEY, SECRET};
+use super::api::Api;
 
 async fn start() -> (Api, Client) {
-    let api = Api::start(Options::new(KEY, SECRET)).await;
+    let api = Api::start(Options::default()).await;
     let client = api.data();
     (api, client)
 }
