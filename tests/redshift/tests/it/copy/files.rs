@@ -183,7 +183,8 @@ async fn damaged_files_do_not_load() {
     let mut cluster = start("copy_damaged").await;
     let whole = numbers(&(0..5000).collect::<Vec<_>>());
     let mut broken = whole.clone();
-    broken[40..400].fill(0x5a);
+    // The header of the first page; damage inside of a page need not show, for there are no checksums.
+    broken[4..30].fill(0x5a);
     for (key, bytes) in
         [("empty", &whole[..0]), ("cut", &whole[..whole.len() / 2]), ("text", b"id\n1\n"), ("broken", &broken)]
     {
