@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+/// The most bytes of a text in Redshift.
+const VARCHAR_BYTES_MAX: usize = 65_535;
+
 /// How values of a column are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -21,7 +24,7 @@ pub(super) enum Kind {
     Instant,
     /// Text, ENUM, SET and TIME as MySQL prints them.
     Text,
-    /// JSON as MySQL prints it; where the warehouse keeps documents and no text, by [`document`].
+    /// JSON as MySQL prints it.
     Json,
     /// Bytes as `x` and upper-case hexadecimal digits.
     Bytes,
@@ -62,10 +65,16 @@ impl Kind {
         }
     }
 
-    /// Whether two texts are one document.
-    pub(super) fn same_document(self, left: &Option<String>, right: &Option<String>) -> bool {
-        let document = |text: &Option<String>| text.as_deref().and_then(document);
-        self == Self::Json && document(left).is_some() && document(left) == document(right)
+    /// Whether Redshift gives `target` for `source`: SUPER keeps documents and no text, and a VARCHAR ends at 65,535 bytes.
+    pub(super) fn held_by_redshift(self, source: &str, target: &str) -> bool {
+        match self {
+            Self::Json => document(source).is_some() && document(source) == document(target),
+            Self::Text => {
+                let end = (0..=VARCHAR_BYTES_MAX).rev().find(|end| source.is_char_boundary(*end)).unwrap_or_default();
+                source.len() > VARCHAR_BYTES_MAX && target == &source[..end]
+            }
+            _ => false,
+        }
     }
 
     /// Brings the text that a source or a target gave to the common form.
@@ -116,7 +125,7 @@ fn instant(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, document};
+    use super::{Kind, VARCHAR_BYTES_MAX, document};
 
     #[test]
     fn forms_of_one_value_become_equal() {
@@ -137,6 +146,14 @@ mod tests {
         assert_eq!(document(r#"{"b": [1.50, null], "a": "x"}"#), document(r#"{"a":"x","b":[1.5,null]}"#));
         assert_ne!(document(r#"{"a": 1}"#), document(r#"{"a": "1"}"#));
         assert_eq!(document("{"), None);
+    }
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        let long = format!("{}€", "x".repeat(VARCHAR_BYTES_MAX - 1));
+        assert!(Kind::Text.held_by_redshift(&long, &long[..VARCHAR_BYTES_MAX - 1]));
+        assert!(!Kind::Text.held_by_redshift(&long, &long[..VARCHAR_BYTES_MAX - 2]));
+        assert!(!Kind::Text.held_by_redshift("abc", "ab"));
     }
 
     #[test]
