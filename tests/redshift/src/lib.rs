@@ -36,9 +36,10 @@ pub mod session;
 mod sql;
 mod types;
 
+pub use copy::{Relax, Unverified};
 pub use error::Refusal;
 pub use faults::Fault;
-pub use loader::{Loader, Relax};
+pub use loader::Loader;
 pub use log::Executed;
 pub use server::{Auth, BinaryNumeric, Isolation, Logins, Options, Redshift, Server};
 pub use sql::Kind;

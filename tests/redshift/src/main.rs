@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use tailwater_redshift::{Auth, BinaryNumeric, Isolation, Loader, Options, Redshift, Relax};
+use tailwater_redshift::{Auth, BinaryNumeric, Isolation, Loader, Options, Redshift, Relax, Unverified};
 
 /// A strict stand-in for Amazon Redshift, for developers without a cluster.
 #[derive(Debug, Parser)]
@@ -72,15 +72,9 @@ struct Arguments {
     /// Fail commits that leave rows twice under a declared primary key.
     #[arg(long)]
     check_keys: bool,
-    /// Accept column and Parquet types that nobody has measured together.
-    #[arg(long)]
-    relax_types: bool,
-    /// Accept zstd in Parquet.
-    #[arg(long)]
-    relax_zstd: bool,
-    /// Let SERIALIZETOJSON parse strings of the Parquet logical type JSON.
-    #[arg(long)]
-    relax_json: bool,
+    /// Accept something in Parquet files that nobody has measured; can be given again.
+    #[arg(long = "relax", value_name = "WHAT")]
+    relax: Vec<Unverified>,
     /// Fail when a file's column names differ from the table's by position.
     #[arg(long)]
     strict_names: bool,
@@ -137,18 +131,7 @@ fn options(arguments: &Arguments, database: &str) -> Options {
         },
         tls: arguments.tls_certificate.clone().zip(arguments.tls_key.clone()),
         require_tls: arguments.require_tls,
-        loader: Loader {
-            endpoint: arguments.s3_endpoint.clone(),
-            access_key: arguments.s3_access_key.clone(),
-            secret_key: arguments.s3_secret_key.clone(),
-            region: arguments.s3_region.clone(),
-            relax: Relax {
-                unmeasured_types: arguments.relax_types,
-                zstd: arguments.relax_zstd,
-                json_logical_type: arguments.relax_json,
-                strict_names: arguments.strict_names,
-            },
-        },
+        loader: loader(arguments),
         isolation: match arguments.isolation {
             IsolationLevel::Snapshot => Isolation::Snapshot,
             IsolationLevel::Serializable => Isolation::Serializable,
@@ -161,4 +144,15 @@ fn options(arguments: &Arguments, database: &str) -> Options {
         check_keys: arguments.check_keys,
         http: arguments.http,
     }
+}
+
+fn loader(arguments: &Arguments) -> Loader {
+    let mut loader = Loader::default();
+    loader.endpoint.clone_from(&arguments.s3_endpoint);
+    loader.access_key.clone_from(&arguments.s3_access_key);
+    loader.secret_key.clone_from(&arguments.s3_secret_key);
+    loader.region.clone_from(&arguments.s3_region);
+    loader.relax = arguments.relax.iter().copied().collect::<Relax>();
+    loader.strict_names = arguments.strict_names;
+    loader
 }

@@ -14,6 +14,8 @@ pub struct Logins {
 struct Password {
     text: String,
     expires: Option<SystemTime>,
+    /// The only database that it opens.
+    database: Option<String>,
 }
 
 impl std::fmt::Debug for Password {
@@ -30,7 +32,14 @@ impl Logins {
         if expires.is_none() {
             passwords.retain(|known| known.expires.is_some());
         }
-        passwords.push(Password { text: password.to_owned(), expires });
+        passwords.push(Password { text: password.to_owned(), expires, database: None });
+    }
+
+    /// Lets a user in until a time, into one database or all.
+    pub(crate) fn admit(&self, user: &str, password: &str, database: Option<&str>, expires: SystemTime) {
+        let password =
+            Password { text: password.to_owned(), expires: Some(expires), database: database.map(str::to_owned) };
+        self.lock().entry(user.to_owned()).or_default().push(password);
     }
 
     /// Takes away every password of a user.
@@ -38,11 +47,14 @@ impl Logins {
         self.lock().remove(user);
     }
 
-    /// The passwords that a user has now.
-    pub(crate) fn valid(&self, user: &str, now: SystemTime) -> Vec<String> {
+    /// The passwords that open a database to a user now.
+    pub(crate) fn valid(&self, user: &str, opened: &str, now: SystemTime) -> Vec<String> {
         let users = self.lock();
         let passwords = users.get(user).map(Vec::as_slice).unwrap_or_default();
-        let valid = passwords.iter().filter(|password| password.expires.is_none_or(|expires| expires > now));
+        let valid = passwords.iter().filter(|password| {
+            password.expires.is_none_or(|expires| expires > now)
+                && password.database.as_deref().is_none_or(|only| only == opened)
+        });
         valid.map(|password| password.text.clone()).collect()
     }
 

@@ -17,6 +17,7 @@ use super::options::Auth;
 use super::state::Server;
 use super::wire::Wire;
 use crate::Refusal;
+use crate::http::database_user;
 use crate::session::Session;
 
 /// Time that a client has to log in.
@@ -106,10 +107,10 @@ async fn log_in(
     let get = |name: &str| startup.parameters.get(name).cloned();
     let Some(user) = get("user") else { return Ok(Err(Refusal::new("28000", "no user name is given"))) };
     let database = get("database").unwrap_or_else(|| user.clone());
-    if let Err(refusal) = authenticate(server, wire, &user).await? {
+    if let Err(refusal) = authenticate(server, wire, &user, &database).await? {
         return Ok(Err(refusal));
     }
-    let mut session = match Session::open(Arc::clone(server), &database, &user).await {
+    let mut session = match Session::open(Arc::clone(server), &database, database_user(&user)).await {
         Ok(session) => session,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -120,7 +121,7 @@ async fn log_in(
     Ok(Ok(session))
 }
 
-async fn authenticate(server: &Server, wire: &mut Wire, user: &str) -> io::Result<Result<(), Refusal>> {
+async fn authenticate(server: &Server, wire: &mut Wire, user: &str, database: &str) -> io::Result<Result<(), Refusal>> {
     let salt = salt();
     match server.options.auth {
         Auth::Md5 => {
@@ -136,7 +137,7 @@ async fn authenticate(server: &Server, wire: &mut Wire, user: &str) -> io::Resul
     };
     let failed = || Refusal::new("28000", format!("password authentication failed for user \"{user}\""));
     let Some(answer) = answer else { return Ok(Err(failed())) };
-    let known = server.logins.valid(user, SystemTime::now());
+    let known = server.logins.valid(user, database, SystemTime::now());
     let good = known.iter().any(|known| match server.options.auth {
         Auth::Md5 => answer == md5_answer(user, known, salt),
         Auth::Cleartext => answer == *known,
