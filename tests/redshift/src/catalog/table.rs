@@ -1,0 +1,97 @@
+//! Looking up a table and its columns.
+
+use sqlx::{PgConnection, Row};
+
+use super::names::{Scope, quote_ident, sql_name};
+use crate::{ColumnType, Refusal};
+
+/// A table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Both as the private PostgreSQL knows them, quoted: `"public"."t"`.
+    pub sql_name: String,
+    /// PostgreSQL's and Redshift's number of it.
+    pub oid: i64,
+    /// Columns, in their order.
+    pub columns: Vec<Column>,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// The same as the private PostgreSQL knows it, quoted.
+    pub sql_name: String,
+    /// Its type. PostgreSQL keeps VARCHAR as `varchar` with a check of the bytes, VARBYTE as `bytea`, SUPER as
+    /// `jsonb`, and the others under their own names.
+    pub column_type: ColumnType,
+    /// Whether it takes NULL.
+    pub nullable: bool,
+    /// Its default, as an expression of PostgreSQL.
+    pub default: Option<String>,
+    /// Whether it is an IDENTITY column.
+    pub identity: bool,
+}
+
+/// Finds a table by folded names.
+///
+/// # Errors
+/// 42P01 when there is none.
+pub async fn table(
+    connection: &mut PgConnection,
+    scope: &Scope,
+    schema: Option<&str>,
+    name: &str,
+) -> Result<Table, Refusal> {
+    let missing = || {
+        let full = schema.map_or_else(|| name.to_owned(), |schema| format!("{schema}.{name}"));
+        Refusal::new("42P01", format!("relation \"{full}\" does not exist"))
+    };
+    let path = schema.map_or_else(|| scope.search_path.clone(), |schema| vec![schema.to_owned()]);
+    let found = sqlx::query(FIND).bind(&path).bind(name).fetch_optional(&mut *connection).await.map_err(internal)?;
+    let Some(found) = found else { return Err(missing()) };
+    let oid: i64 = found.try_get("oid").map_err(internal)?;
+    let schema: String = found.try_get("schema_name").map_err(internal)?;
+    let rows = sqlx::query(COLUMNS).bind(oid).fetch_all(connection).await.map_err(internal)?;
+    let columns = rows.iter().map(column).collect::<Result<_, _>>()?;
+    let sql_name = format!("{}.{}", quote_ident(&sql_name(&schema)), quote_ident(&sql_name(name)));
+    Ok(Table { schema, name: name.to_owned(), sql_name, oid, columns })
+}
+
+const FIND: &str = "SELECT t.oid::bigint AS oid, t.schema_name FROM tw_catalog.tables t \
+    JOIN pg_class c ON c.oid = t.oid \
+    WHERE t.table_name = $2 AND (t.schema_name = ANY ($1) OR t.temporary AND c.relnamespace = pg_my_temp_schema()) \
+    ORDER BY t.temporary DESC, array_position($1, t.schema_name) LIMIT 1";
+
+const COLUMNS: &str = "SELECT c.column_name, c.type_name, c.type_size, c.type_scale, c.identity, NOT a.attnotnull AS nullable, \
+    pg_get_expr(d.adbin, d.adrelid) AS default_value \
+    FROM tw_catalog.columns c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = c.attnum \
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+    WHERE c.oid = $1::bigint::oid AND NOT a.attisdropped ORDER BY c.attnum";
+
+fn column(row: &sqlx::postgres::PgRow) -> Result<Column, Refusal> {
+    let name: String = row.try_get("column_name").map_err(internal)?;
+    let kind: String = row.try_get("type_name").map_err(internal)?;
+    let size: i32 = row.try_get("type_size").map_err(internal)?;
+    let scale: i32 = row.try_get("type_scale").map_err(internal)?;
+    let column_type = ColumnType::from_catalog(&kind, size, scale)
+        .ok_or_else(|| Refusal::new("XX000", format!("the catalog has an unknown type \"{kind}\"")))?;
+    Ok(Column {
+        sql_name: quote_ident(&sql_name(&name)),
+        name,
+        column_type,
+        nullable: row.try_get("nullable").map_err(internal)?,
+        default: row.try_get("default_value").map_err(internal)?,
+        identity: row.try_get("identity").map_err(internal)?,
+    })
+}
+
+/// The private database failed where it must not.
+fn internal(error: sqlx::Error) -> Refusal {
+    Refusal::new("XX000", format!("the stand-in's own catalog failed: {error}"))
+}
