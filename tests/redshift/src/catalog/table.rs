@@ -36,6 +36,16 @@ pub struct Column {
     pub default: Option<String>,
     /// Whether it is an IDENTITY column.
     pub identity: bool,
+    /// Its encoding, `none` where it was left to Redshift.
+    pub encoding: String,
+    /// Whether it is the distribution key.
+    pub distkey: bool,
+    /// Its place in the sort key from 1, or 0.
+    pub sortkey: i32,
+    /// Whether it is in the declared primary key.
+    pub in_key: bool,
+    /// Whether it is in a declared UNIQUE or foreign key.
+    pub constrained: bool,
 }
 
 /// Finds a table by folded names.
@@ -52,8 +62,17 @@ pub async fn table(
         let full = schema.map_or_else(|| name.to_owned(), |schema| format!("{schema}.{name}"));
         Refusal::new("42P01", format!("relation \"{full}\" does not exist"))
     };
-    let path = schema.map_or_else(|| scope.search_path.clone(), |schema| vec![schema.to_owned()]);
-    let found = sqlx::query(FIND).bind(&path).bind(name).fetch_optional(&mut *connection).await.map_err(internal)?;
+    let path: Vec<_> = schema.map_or_else(
+        || scope.search_path.iter().map(|schema| sql_name(schema)).collect(),
+        |schema| vec![sql_name(schema)],
+    );
+    let found = sqlx::query(FIND)
+        .bind(&path)
+        .bind(sql_name(name))
+        .bind(schema.is_none())
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(internal)?;
     let Some(found) = found else { return Err(missing()) };
     let oid: i64 = found.try_get("oid").map_err(internal)?;
     let schema: String = found.try_get("schema_name").map_err(internal)?;
@@ -63,16 +82,14 @@ pub async fn table(
     Ok(Table { schema, name: name.to_owned(), sql_name, oid, columns })
 }
 
-const FIND: &str = "SELECT t.oid::bigint AS oid, t.schema_name FROM tw_catalog.tables t \
-    JOIN pg_class c ON c.oid = t.oid \
-    WHERE t.table_name = $2 AND (t.schema_name = ANY ($1) OR t.temporary AND c.relnamespace = pg_my_temp_schema()) \
-    ORDER BY t.temporary DESC, array_position($1, t.schema_name) LIMIT 1";
+/// By the names that PostgreSQL has; the schema of a temporary table is PostgreSQL's affair.
+const FIND: &str = "SELECT c.oid::bigint AS oid, r.schema_name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+    JOIN tw_is.relations r ON r.oid = c.oid \
+    WHERE c.relname = $2 AND c.relkind = 'r' AND (n.nspname = ANY ($1) OR $3 AND n.oid = pg_my_temp_schema()) \
+    ORDER BY c.relpersistence = 't' DESC, array_position($1, n.nspname::text) LIMIT 1";
 
-const COLUMNS: &str = "SELECT c.column_name, c.type_name, c.type_size, c.type_scale, c.identity, NOT a.attnotnull AS nullable, \
-    pg_get_expr(d.adbin, d.adrelid) AS default_value \
-    FROM tw_catalog.columns c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = c.attnum \
-    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
-    WHERE c.oid = $1::bigint::oid AND NOT a.attisdropped ORDER BY c.attnum";
+const COLUMNS: &str = "SELECT column_name, type_name, type_size, type_scale, identity, NOT not_null AS nullable, default_value, \
+    encoding, distkey, sortkey, in_key, constrained FROM tw_is.all_columns WHERE oid = $1::bigint::oid ORDER BY attnum";
 
 fn column(row: &sqlx::postgres::PgRow) -> Result<Column, Refusal> {
     let name: String = row.try_get("column_name").map_err(internal)?;
@@ -88,6 +105,11 @@ fn column(row: &sqlx::postgres::PgRow) -> Result<Column, Refusal> {
         nullable: row.try_get("nullable").map_err(internal)?,
         default: row.try_get("default_value").map_err(internal)?,
         identity: row.try_get("identity").map_err(internal)?,
+        encoding: row.try_get("encoding").map_err(internal)?,
+        distkey: row.try_get("distkey").map_err(internal)?,
+        sortkey: row.try_get("sortkey").map_err(internal)?,
+        in_key: row.try_get("in_key").map_err(internal)?,
+        constrained: row.try_get("constrained").map_err(internal)?,
     })
 }
 

@@ -1,0 +1,55 @@
+//! What the HTTP endpoints need of the server.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, Connection};
+
+use super::state::Server;
+use crate::Refusal;
+use crate::catalog::{quote_ident, quote_literal, sql_name};
+use crate::http::{Host, Keys, Session as HttpSession, database_user};
+use crate::session::{Outcome, Session};
+
+/// A server that the endpoints share with the sockets.
+pub(super) struct Shared(pub(super) Arc<Server>);
+
+#[async_trait]
+impl Host for Shared {
+    fn keys(&self) -> Keys {
+        let loader = self.0.loader();
+        Keys { access_key: loader.access_key.clone(), secret_key: loader.secret_key.clone() }
+    }
+
+    async fn admit(&self, login: &str, password: &str, database: Option<&str>, expires: SystemTime) -> Result<(), Refusal> {
+        let user = sql_name(database_user(login));
+        let failed = |error: sqlx::Error| Refusal::new("XX000", format!("the user cannot be made: {error}"));
+        let mut connection = self.0.connect("postgres").await.map_err(failed)?;
+        let make = format!(
+            "DO $do$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {}) THEN CREATE ROLE {}; END IF; END $do$",
+            quote_literal(&user),
+            quote_ident(&user)
+        );
+        sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut connection).await.map_err(failed)?;
+        connection.close().await.map_err(failed)?;
+        self.0.logins.admit(login, password, database, expires);
+        Ok(())
+    }
+
+    async fn open(&self, database: &str, user: &str) -> Result<Box<dyn HttpSession>, Refusal> {
+        let session = Session::open(Arc::clone(&self.0), database, database_user(user)).await?;
+        Ok(Box::new(session))
+    }
+}
+
+#[async_trait]
+impl HttpSession for Session {
+    async fn execute(&mut self, sql: &str) -> Result<Vec<Outcome>, Refusal> {
+        Session::execute(self, sql).await
+    }
+
+    fn pid(&self) -> i64 {
+        i64::from(self.id())
+    }
+}
