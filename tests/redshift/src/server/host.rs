@@ -22,7 +22,13 @@ impl Host for Shared {
         Keys { access_key: loader.access_key.clone(), secret_key: loader.secret_key.clone() }
     }
 
-    async fn admit(&self, login: &str, password: &str, database: Option<&str>, expires: SystemTime) -> Result<(), Refusal> {
+    async fn admit(
+        &self,
+        login: &str,
+        password: &str,
+        database: Option<&str>,
+        expires: SystemTime,
+    ) -> Result<(), Refusal> {
         let user = sql_name(database_user(login));
         let failed = |error: sqlx::Error| Refusal::new("XX000", format!("the user cannot be made: {error}"));
         let mut connection = self.0.connect("postgres").await.map_err(failed)?;

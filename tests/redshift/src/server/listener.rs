@@ -46,7 +46,8 @@ impl Listener {
             let socket = TcpListener::bind(wanted).with_context(|| format!("cannot listen on {wanted}"))?;
             socket.set_nonblocking(true)?;
             listener.http = Some(socket.local_addr()?);
-            let service = Arc::new(http::Service::new(http::Options::default(), Arc::new(Shared(Arc::clone(&listener.server)))));
+            let service =
+                Arc::new(http::Service::new(http::Options::default(), Arc::new(Shared(Arc::clone(&listener.server)))));
             let runtime = listener.runtime()?;
             let _guard = runtime.enter();
             let socket = tokio::net::TcpListener::from_std(socket)?;

@@ -37,7 +37,8 @@ impl Logins {
 
     /// Lets a user in until a time, into one database or all.
     pub(crate) fn admit(&self, user: &str, password: &str, database: Option<&str>, expires: SystemTime) {
-        let password = Password { text: password.to_owned(), expires: Some(expires), database: database.map(str::to_owned) };
+        let password =
+            Password { text: password.to_owned(), expires: Some(expires), database: database.map(str::to_owned) };
         self.lock().entry(user.to_owned()).or_default().push(password);
     }
 
@@ -51,7 +52,8 @@ impl Logins {
         let users = self.lock();
         let passwords = users.get(user).map(Vec::as_slice).unwrap_or_default();
         let valid = passwords.iter().filter(|password| {
-            password.expires.is_none_or(|expires| expires > now) && password.database.as_deref().is_none_or(|only| only == opened)
+            password.expires.is_none_or(|expires| expires > now)
+                && password.database.as_deref().is_none_or(|only| only == opened)
         });
         valid.map(|password| password.text.clone()).collect()
     }
