@@ -60,13 +60,9 @@ fn servers() -> &'static Servers {
 /// columns of a file that stand in another order than the table's.
 pub(crate) fn options(s3: &tailwater_servers::S3) -> Options {
     use tailwater_servers::S3;
-    let loader = Loader::new(s3.endpoint(), S3::ACCESS_KEY, S3::SECRET_KEY);
-    Options {
-        loader: Loader { strict_names: true, ..loader },
-        check_keys: true,
-        http: Some(([127, 0, 0, 1], 0).into()),
-        ..Options::default()
-    }
+    let mut loader = Loader::new(s3.endpoint(), S3::ACCESS_KEY, S3::SECRET_KEY);
+    loader.strict_names = true;
+    Options { loader, check_keys: true, http: Some(([127, 0, 0, 1], 0).into()), ..Options::default() }
 }
 
 /// A way in which a table's rows get into staging, and statements to the server.
