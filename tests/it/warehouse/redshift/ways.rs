@@ -83,8 +83,11 @@ async fn every_access_of_copy_loads() {
     let mut options = world.options();
     options.login = Login::Cluster { cluster: "stand-in".to_owned(), groups: Vec::new() };
     let mut files = Files::default();
-    let accesses =
-        [CopyAccess::Default, CopyAccess::Keys, CopyAccess::Role("arn:aws:iam::1:role/a,arn:aws:iam::2:role/b".into())];
+    let accesses = [
+        CopyAccess::Default,
+        CopyAccess::Keys,
+        CopyAccess::Role("arn:aws:iam::123456789012:role/a,arn:aws:iam::210987654321:role/b".into()),
+    ];
     for (turn, copy) in accesses.into_iter().enumerate() {
         options.copy = copy;
         let mut applier = Applier::over(Box::new(world.uploading(options.clone())), "one").await;

@@ -17,7 +17,7 @@ use futures::TryStreamExt;
 use parquet::{
     arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
     basic::Compression,
-    file::properties::WriterProperties,
+    file::properties::{EnabledStatistics, WriterProperties},
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, ValueRef, postgres::PgConnectOptions, postgres::PgSslMode};
 use tailwater::{
@@ -281,8 +281,11 @@ fn parquet(schema: &TableSchema, batches: &[RecordBatch]) -> Vec<u8> {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap()
     };
     let batches: Vec<RecordBatch> = batches.iter().map(stored).collect();
-    let properties =
-        WriterProperties::builder().set_compression(Compression::SNAPPY).set_offset_index_disabled(true).build();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .build();
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batches[0].schema(), options).unwrap();
     batches.iter().for_each(|batch| writer.write(batch).unwrap());
