@@ -273,6 +273,9 @@ BEGIN
 EXCEPTION WHEN invalid_datetime_format THEN
     RAISE EXCEPTION 'timestamp units "%" not recognized', part USING ERRCODE = '22023';
 END $$;
+CREATE FUNCTION redshift.dateadd(part text, count bigint, at date) RETURNS timestamp IMMUTABLE STRICT LANGUAGE sql AS $$
+    SELECT redshift.dateadd(part, count, at::timestamp)
+$$;
 CREATE FUNCTION redshift.dateadd(part text, count bigint, at timestamptz) RETURNS timestamptz STABLE STRICT LANGUAGE sql AS $$
     SELECT redshift.dateadd(part, count, at::timestamp)::timestamptz
 $$;

@@ -120,8 +120,7 @@ pub(crate) fn rewrite(parsed: &Parsed, table: Option<&Table>, values: &Values) -
     if let Some(table) = table {
         dml::fit_literals(&mut statement, table);
     }
-    let sql = dml::print(&statement);
-    Ok(Rewritten { sql, from_query })
+    Ok(Rewritten { sql: statement.to_string(), from_query })
 }
 
 /// The walk over one statement.
@@ -184,6 +183,10 @@ impl VisitorMut for Walk<'_> {
 
     fn pre_visit_ident(&mut self, ident: &mut Ident) -> Flow {
         ident.value = sql_name(&ident.value);
+        // What is a word for Redshift (`#temporary`) or was shortened need not be one for PostgreSQL.
+        if ident.value.chars().any(|c| !(c.is_alphanumeric() || matches!(c, '_' | '$'))) {
+            ident.quote_style = Some('"');
+        }
         ControlFlow::Continue(())
     }
 }

@@ -8,7 +8,8 @@ async fn l1_quoted_names_are_folded() {
     client.run("CREATE TABLE \"Mixed\" (\"Id\" INT, \"ÄÖ\" INT)").await;
     client.run("INSERT INTO mixed (id, \"ÄÖ\") VALUES (1, 2)").await;
     assert_eq!(client.value("SELECT \"ID\" FROM \"MIXED\"").await, "1");
-    let columns = "SELECT column_name FROM information_schema.columns WHERE table_name = 'mixed' ORDER BY ordinal_position";
+    let columns =
+        "SELECT column_name FROM information_schema.columns WHERE table_name = 'mixed' ORDER BY ordinal_position";
     assert_eq!(client.rows(columns).await, ["id", "ÄÖ"]);
     let (code, _) = client.error("CREATE TABLE twice (a INT, \"A\" INT)").await;
     assert_eq!(code, "42701");
@@ -33,6 +34,11 @@ async fn l1_names_are_cut_to_127_bytes() {
     assert_eq!(client.value(&format!("SELECT {}xyz FROM {long}", &long[..127])).await, "7");
     let found = client.rows("SELECT table_name, column_name FROM svv_columns WHERE ordinal_position = 1").await;
     assert_eq!(found, [format!("{0}|{0}", &long[..127])]);
+    let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SELECT * FROM {long}")))
+        .fetch_all(&mut client.connection)
+        .await
+        .unwrap();
+    assert_eq!(sqlx::Column::name(&sqlx::Row::columns(&rows[0])[0]), &long[..127]);
     // 126 bytes and a letter of two: nothing is cut in half.
     let half = format!("{}ä", "m".repeat(126));
     client.run(&format!("CREATE TABLE \"{half}\" (a INT)")).await;
@@ -71,7 +77,11 @@ async fn l5_reserved_words_need_quotes() {
     for word in ["tag", "open", "partition", "snapshot", "percent", "user"] {
         let (code, message) = client.error(&format!("CREATE TABLE t ({word} INT)")).await;
         assert_eq!(code, "42601", "{word}");
-        assert!(message.starts_with(&format!("syntax error at or near \"{}\"", word.to_uppercase())) || message.contains(word), "{message}");
+        assert!(
+            message.starts_with(&format!("syntax error at or near \"{}\"", word.to_uppercase()))
+                || message.contains(word),
+            "{message}"
+        );
     }
     client.run("CREATE TABLE t (\"tag\" INT, \"open\" INT)").await;
     assert_eq!(client.error("SELECT tag FROM t").await.0, "42601");
