@@ -4,6 +4,7 @@ mod check;
 mod dml;
 mod expression;
 mod functions;
+mod label;
 mod qualify;
 mod relations;
 
@@ -154,6 +155,7 @@ impl VisitorMut for Walk<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
+        label::keep(select);
         flow(self.check_select(select))
     }
 

@@ -109,6 +109,30 @@ async fn m1_functions() {
 }
 
 #[tokio::test]
+async fn m1_columns_keep_their_names() {
+    let mut client = Client::new("m1_names").await;
+    client.run("CREATE TABLE t (a INT, s SUPER); INSERT INTO t VALUES (1, NULL)").await;
+    let query = "SELECT version(), NVL(a, 2), CAST(a AS VARCHAR), 'x'::VARCHAR(3), EXTRACT(epoch FROM SYSDATE), SYSDATE, \
+                 JSON_SERIALIZE(s), pg_last_copy_count(), a + 1, MAX(a) OVER () FROM t";
+    let rows = sqlx::raw_sql(query).fetch_all(&mut client.connection).await.unwrap();
+    let names: Vec<_> = sqlx::Row::columns(&rows[0]).iter().map(sqlx::Column::name).collect();
+    let want = [
+        "version",
+        "nvl",
+        "a",
+        "varchar",
+        "date_part",
+        "sysdate",
+        "json_serialize",
+        "pg_last_copy_count",
+        "?column?",
+        "max",
+    ];
+    assert_eq!(names, want);
+    assert_eq!(client.rows("SELECT nvl FROM (SELECT NVL(a, 2) FROM t) AS s ORDER BY nvl").await, ["1"]);
+}
+
+#[tokio::test]
 async fn m2_m3_m4_what_does_not_fit() {
     let mut client = Client::new("m2").await;
     client.run("CREATE TABLE t (a INT NOT NULL, b SMALLINT, c DECIMAL(4, 1))").await;
