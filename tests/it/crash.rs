@@ -273,6 +273,7 @@ fn configuration(servers: &[Mysql], warehouse: &Warehouse, lake: &Lake) -> Strin
     line(match warehouse {
         Warehouse::Sqlite(path) => format!("url = \"sqlite:{}\"", file_name(path)),
         Warehouse::Postgres(url) => format!("url = \"{url}\""),
+        Warehouse::Redshift(_) => unreachable!("crashes are tried on the other two"),
     });
     line("[[table]]\nmatch = \"shop.parcels\"\nkey = \"global\"\nupdated_at = \"updated_at\"".to_owned());
     line("[[table]]\nmatch = \"shop.*\"".to_owned());

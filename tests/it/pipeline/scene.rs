@@ -164,6 +164,7 @@ impl Setup {
         line(&match warehouse {
             Warehouse::Sqlite(_) => "url = \"sqlite:warehouse.db\"".to_owned(),
             Warehouse::Postgres(url) => format!("url = \"{url}\""),
+            Warehouse::Redshift(_) => unreachable!("scenes play on the other two"),
         });
         line(&self.lines);
         line(&format!("[[table]]\nmatch = \"{}.*\"", self.name));
@@ -318,7 +319,7 @@ impl Scene {
     pub(super) fn target(&self, table: &str) -> String {
         match &self.warehouse {
             Warehouse::Sqlite(_) => format!("\"{}_{table}\"", self.name),
-            Warehouse::Postgres(_) => format!("\"{}\".\"{table}\"", self.name),
+            Warehouse::Postgres(_) | Warehouse::Redshift(_) => format!("\"{}\".\"{table}\"", self.name),
         }
     }
 
@@ -337,7 +338,7 @@ impl Scene {
                 let rows: Vec<Option<String>> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut conn).await?;
                 Ok(rows.into_iter().map(|row| row.unwrap_or_else(|| "NULL".to_owned())).collect())
             }),
-            Warehouse::Postgres(_) => postgres().query(&self.name, &sql),
+            Warehouse::Postgres(_) | Warehouse::Redshift(_) => postgres().query(&self.name, &sql),
         }
     }
 }
