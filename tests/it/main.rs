@@ -11,5 +11,6 @@ mod generated;
 mod lake;
 mod merge_model;
 mod pipeline;
+mod redshift_live;
 mod source;
 mod warehouse;
