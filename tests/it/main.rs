@@ -7,6 +7,7 @@ mod charset;
 mod cli;
 mod crash;
 mod decode;
+mod deploy;
 mod generated;
 mod lake;
 mod merge_model;
