@@ -19,7 +19,7 @@ use futures::TryStreamExt;
 /// Longest time for one statement: a workgroup that sleeps takes ten seconds to wake up.
 const STATEMENT_MAX: Duration = Duration::from_secs(120);
 /// Characters of an answer that are shown.
-const SHOWN_MAX: usize = 240;
+const SHOWN_MAX: usize = 600;
 
 /// What a statement answers: the first column of each row as text, or what the server says against it.
 pub(crate) type Said = Result<Vec<Option<String>>, String>;
@@ -185,7 +185,9 @@ pub(crate) fn words(error: &sqlx::Error) -> String {
             format!("{code} {} | {}", database.message(), detail.unwrap_or_default())
         }
     };
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // COPY's details come between rules of dashes.
+    let rule = |word: &&str| word.chars().all(|c| c == '-');
+    let line = text.split_whitespace().filter(|word| !rule(word)).collect::<Vec<_>>().join(" ");
     // Presigned addresses end in a signature.
     let line = line.split("X-Amz-").next().unwrap_or_default();
     line.chars().take(SHOWN_MAX).collect()

@@ -94,7 +94,7 @@ async fn json_of_bytes(cluster: &Cluster) -> Answer {
 async fn short_decimals(cluster: &Cluster) -> Answer {
     let file = one_column("int32 c (DECIMAL(9,2))", &Values::Int32(&[-1234]), Pages::Plain);
     let load = cluster.copy("q3", "DECIMAL(9,2)", file, "").await;
-    let query = cluster.of("SELECT CAST(c AS VARCHAR) FROM {}.q3");
+    let query = cluster.of("SELECT c FROM {}.q3");
     let fact = loaded("DECIMAL(9,2) as INT32", load, &query).await;
     answer(3, "does a DECIMAL of at most nine digits load from INT32?", vec![fact])
 }
@@ -103,7 +103,7 @@ async fn narrow_integers(cluster: &Cluster) -> Answer {
     let file = || one_column("int32 c", &Values::Int32(&[-7]), Pages::Plain);
     let wide = cluster.copy("q4a", "BIGINT", file(), "").await;
     let narrow = cluster.copy("q4b", "SMALLINT", file(), "").await;
-    let query = |table: &str| format!("SELECT CAST(c AS VARCHAR) FROM {}.{table}", cluster.schema);
+    let query = |table: &str| format!("SELECT c FROM {}.{table}", cluster.schema);
     let facts = vec![
         loaded("INT32 into BIGINT", wide, &query("q4a")).await,
         loaded("INT32 without annotation into SMALLINT", narrow, &query("q4b")).await,
@@ -117,7 +117,7 @@ async fn other_timestamps(cluster: &Cluster) -> Answer {
         let column = format!("int64 c (TIMESTAMP({unit},false))");
         let load =
             cluster.copy(table, "TIMESTAMP", one_column(&column, &Values::Int64(&[value]), Pages::Plain), "").await;
-        let query = format!("SELECT CAST(c AS VARCHAR) FROM {}.{table}", cluster.schema);
+        let query = format!("SELECT c FROM {}.{table}", cluster.schema);
         facts.push(loaded(unit, load, &query).await);
     }
     answer(5, "do timestamps load in milliseconds and nanoseconds?", facts)
@@ -127,7 +127,7 @@ async fn pages(cluster: &Cluster) -> Answer {
     let mut facts = Vec::new();
     for (table, what, pages) in [("q6a", "zstd", Pages::Zstd), ("q6b", "page index", Pages::Indexed)] {
         let load = cluster.copy(table, "BIGINT", one_column("int64 c", &Values::Int64(&[1, 2, 3]), pages), "").await;
-        let query = format!("SELECT CAST(COUNT(*) AS VARCHAR) FROM {}.{table}", cluster.schema);
+        let query = format!("SELECT COUNT(*) FROM {}.{table}", cluster.schema);
         facts.push(loaded(what, load, &query).await);
     }
     answer(6, "do files load that are compressed by zstd, and files with a page index?", facts)
@@ -136,7 +136,7 @@ async fn pages(cluster: &Cluster) -> Answer {
 async fn zero_bytes(cluster: &Cluster) -> Answer {
     let file = one_column("binary c (STRING)", &Values::Bytes(&[b"a\0b"]), Pages::Plain);
     let load = cluster.copy("q7", "VARCHAR(10)", file, "").await;
-    let query = cluster.of("SELECT CAST(OCTET_LENGTH(c) AS VARCHAR) FROM {}.q7");
+    let query = cluster.of("SELECT OCTET_LENGTH(c) FROM {}.q7");
     let fact = loaded("a text of 3 bytes with U+0000 in the middle", load, &query).await;
     answer(7, "does text with U+0000 load, and with how many bytes?", vec![fact])
 }
@@ -212,7 +212,7 @@ pub(crate) async fn conflicting_positions(cluster: &Cluster) -> Answer {
             Ok(level) => format!("the database's isolation is {}", level.trim()),
             Err(why) => format!("the database's isolation is not told: {why}"),
         });
-        let newest = cluster.of("SELECT CAST(MAX(n) AS VARCHAR) FROM {}.q10");
+        let newest = cluster.of("SELECT MAX(n) FROM {}.q10");
         let insert = |shard: &str| format!("INSERT INTO {}.q10 VALUES ('{shard}', 1)", cluster.schema);
         for session in [&mut a, &mut b] {
             session.run("BEGIN").await?;
