@@ -31,7 +31,10 @@ async fn d4_dropping_and_renaming() {
     client.run("ALTER TABLE t DROP COLUMN w").await;
     client.run("ALTER TABLE t RENAME COLUMN v TO \"New\"").await;
     client.run("ALTER TABLE t RENAME TO u").await;
-    assert_eq!(client.rows("SELECT tablename, \"column\" FROM pg_table_def WHERE tablename = 'u'").await, ["u|id", "u|d", "u|s", "u|new"]);
+    assert_eq!(
+        client.rows("SELECT tablename, \"column\" FROM pg_table_def WHERE tablename = 'u'").await,
+        ["u|id", "u|d", "u|s", "u|new"]
+    );
 }
 
 #[tokio::test]
@@ -54,11 +57,18 @@ async fn d4_varchar_grows_outside_of_transactions() {
     assert_eq!(client.error("ALTER TABLE t ALTER COLUMN a TYPE INT").await.0, "0A000");
     assert_eq!(client.error("ALTER TABLE t ALTER COLUMN n TYPE BIGINT").await.0, "0A000");
     for column in ["id", "b", "e", "u"] {
-        assert_eq!(client.error(&format!("ALTER TABLE t ALTER COLUMN {column} TYPE VARCHAR(99)")).await.0, "0A000", "{column}");
+        assert_eq!(
+            client.error(&format!("ALTER TABLE t ALTER COLUMN {column} TYPE VARCHAR(99)")).await.0,
+            "0A000",
+            "{column}"
+        );
     }
     client.run("BEGIN").await;
     let (code, message) = client.error("ALTER TABLE t ALTER COLUMN a TYPE VARCHAR(9)").await;
-    assert_eq!((code.as_str(), message.as_str()), ("25001", "ALTER TABLE ALTER COLUMN cannot run inside a transaction block"));
+    assert_eq!(
+        (code.as_str(), message.as_str()),
+        ("25001", "ALTER TABLE ALTER COLUMN cannot run inside a transaction block")
+    );
     client.run("ROLLBACK").await;
 }
 
@@ -93,7 +103,9 @@ async fn d4_physical_attributes_change() {
 #[tokio::test]
 async fn d4_append_moves_rows_and_commits() {
     let mut client = Client::new("d4_append").await;
-    client.run("CREATE TABLE a (v INT, w VARCHAR(5)); CREATE TABLE b (v INT, w VARCHAR(5)); CREATE TABLE c (v BIGINT)").await;
+    client
+        .run("CREATE TABLE a (v INT, w VARCHAR(5)); CREATE TABLE b (v INT, w VARCHAR(5)); CREATE TABLE c (v BIGINT)")
+        .await;
     client.run("INSERT INTO b VALUES (1, 'x')").await;
     assert_eq!(client.error("BEGIN; ALTER TABLE a APPEND FROM b").await.0, "25001");
     client.run("ROLLBACK").await;

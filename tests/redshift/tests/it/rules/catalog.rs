@@ -68,7 +68,9 @@ async fn users_have_only_what_they_are_granted() {
     owner.run("CREATE SCHEMA shop; CREATE TABLE shop.t (a INT)").await;
     assert_eq!(reader.error("SELECT a FROM shop.t").await.0, "42501");
     assert_eq!(reader.value("SELECT has_schema_privilege('shop', 'usage')").await, "f");
-    owner.run("GRANT USAGE ON SCHEMA shop TO grants_reader; GRANT SELECT ON ALL TABLES IN SCHEMA shop TO grants_reader").await;
+    owner
+        .run("GRANT USAGE ON SCHEMA shop TO grants_reader; GRANT SELECT ON ALL TABLES IN SCHEMA shop TO grants_reader")
+        .await;
     assert_eq!(reader.rows("SELECT a FROM shop.t").await, Vec::<String>::new());
     assert_eq!(reader.error("INSERT INTO shop.t VALUES (1)").await.0, "42501");
     assert_eq!(reader.error("CREATE TABLE shop.u (a INT)").await.0, "42501");

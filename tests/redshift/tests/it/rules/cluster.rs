@@ -14,9 +14,8 @@ pub fn snapshot() -> &'static Redshift {
 
 pub fn serializable() -> &'static Redshift {
     static SERVER: OnceLock<Redshift> = OnceLock::new();
-    SERVER.get_or_init(|| {
-        Redshift::start(Options { isolation: Isolation::Serializable, ..Options::default() }).unwrap()
-    })
+    SERVER
+        .get_or_init(|| Redshift::start(Options { isolation: Isolation::Serializable, ..Options::default() }).unwrap())
 }
 
 /// A client of the stand-in.

@@ -7,7 +7,9 @@ async fn m1_the_shape_of_a_merge_by_hand() {
     let mut client = Client::new("m1_by_hand").await;
     client.run("CREATE TABLE target (id BIGINT, v VARCHAR(20), PRIMARY KEY (id)); CREATE TABLE stage (id BIGINT, v VARCHAR(20), op CHAR(1), seq BIGINT)").await;
     client.run("INSERT INTO target VALUES (1, 'a'), (2, 'b'), (3, 'c')").await;
-    client.run("INSERT INTO stage VALUES (1, 'old', 'U', 1), (1, 'A', 'U', 2), (2, NULL, 'D', 3), (4, 'd', 'I', 4)").await;
+    client
+        .run("INSERT INTO stage VALUES (1, 'old', 'U', 1), (1, 'A', 'U', 2), (2, NULL, 'D', 3), (4, 'd', 'I', 4)")
+        .await;
     client.run("BEGIN").await;
     client.run("LOCK TABLE target").await;
     let deleted = client.attempt("DELETE FROM target USING stage WHERE target.id = stage.id").await.unwrap();
@@ -43,7 +45,8 @@ async fn m1_merge_inserts_duplicates() {
     assert_eq!(client.rows("SELECT id, v FROM t ORDER BY v").await, ["1|1", "1|2"]);
     let (code, message) = client.error(merge).await;
     assert_eq!((code.as_str(), message.as_str()), ("XX000", "Found multiple matches to update the same tuple."));
-    let delete = "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.v)";
+    let delete =
+        "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.v)";
     client.run("TRUNCATE s; INSERT INTO s VALUES (1, 0), (2, 7)").await;
     client.run(delete).await;
     assert_eq!(client.rows("SELECT id, v FROM t").await, ["2|7"]);
@@ -95,7 +98,12 @@ async fn m1_functions() {
     assert_eq!(client.value("SELECT current_user").await, "awsuser");
     assert_eq!(client.value("SELECT current_database()").await, "m1_functions");
     assert!(client.value("SELECT version()").await.starts_with("PostgreSQL 8.0.2 "));
-    assert_eq!(client.value("SELECT has_schema_privilege('public', 'create') AND has_database_privilege('m1_functions', 'temp')").await, "t");
+    assert_eq!(
+        client
+            .value("SELECT has_schema_privilege('public', 'create') AND has_database_privilege('m1_functions', 'temp')")
+            .await,
+        "t"
+    );
     assert_eq!(client.value("SELECT (GETDATE() - SYSDATE) < INTERVAL '1 minute'").await, "t");
     assert_eq!(client.error("SELECT CAST(TRUE AS VARCHAR)").await.0, "42846");
 }
@@ -105,7 +113,10 @@ async fn m2_m3_m4_what_does_not_fit() {
     let mut client = Client::new("m2").await;
     client.run("CREATE TABLE t (a INT NOT NULL, b SMALLINT, c DECIMAL(4, 1))").await;
     let refused = client.refused("INSERT INTO t (a) VALUES (NULL)").await;
-    assert_eq!((refused.code.as_str(), refused.message.as_str()), ("XX000", "Cannot insert a NULL value into column a"));
+    assert_eq!(
+        (refused.code.as_str(), refused.message.as_str()),
+        ("XX000", "Cannot insert a NULL value into column a")
+    );
     assert!(refused.detail.contains("8007"), "{}", refused.detail);
     assert!(client.error("INSERT INTO t VALUES (1, 2, 1000)").await.1.starts_with("Numeric data overflow"));
     assert!(client.error("INSERT INTO t VALUES (1, 70000)").await.1.starts_with("Numeric data overflow"));
@@ -133,7 +144,10 @@ async fn settings_are_an_allow_list() {
     assert_eq!(client.value("SHOW statement_timeout").await, "60000");
     assert_eq!(client.value("SHOW query_group").await, "default");
     let (code, message) = client.error("SET standard_conforming_strings TO on").await;
-    assert_eq!((code.as_str(), message.as_str()), ("42704", "unrecognized configuration parameter \"standard_conforming_strings\""));
+    assert_eq!(
+        (code.as_str(), message.as_str()),
+        ("42704", "unrecognized configuration parameter \"standard_conforming_strings\"")
+    );
     assert_eq!(client.error("SHOW work_mem").await.0, "42704");
     client.run("CREATE SCHEMA a; CREATE TABLE here (x INT)").await;
     assert_eq!(client.value("SELECT table_schema FROM information_schema.tables WHERE table_name = 'here'").await, "a");

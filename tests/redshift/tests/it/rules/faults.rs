@@ -103,7 +103,9 @@ async fn statements_are_logged() {
     client.run("CREATE TABLE t (a INT)").await;
     client.run("BEGIN; INSERT INTO t VALUES (1), (2); COMMIT").await;
     client.run("INSERT INTO t VALUES (3)").await;
-    let _ = client.error("COPY t FROM 's3://b/k' ACCESS_KEY_ID 'AKIA' SECRET_ACCESS_KEY 'very-secret' FORMAT PARQUET").await;
+    let _ = client
+        .error("COPY t FROM 's3://b/k' ACCESS_KEY_ID 'AKIA' SECRET_ACCESS_KEY 'very-secret' FORMAT PARQUET")
+        .await;
     let all: Vec<_> = snapshot().statements().into_iter().filter(|statement| statement.database == "logged").collect();
     let kinds: Vec<_> = all.iter().map(|statement| statement.kind).collect();
     assert_eq!(kinds, [Kind::Definition, Kind::Begin, Kind::Insert, Kind::Commit, Kind::Insert, Kind::Copy]);

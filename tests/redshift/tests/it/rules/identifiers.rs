@@ -8,7 +8,8 @@ async fn l1_quoted_names_are_folded() {
     client.run("CREATE TABLE \"Mixed\" (\"Id\" INT, \"ÄÖ\" INT)").await;
     client.run("INSERT INTO mixed (id, \"ÄÖ\") VALUES (1, 2)").await;
     assert_eq!(client.value("SELECT \"ID\" FROM \"MIXED\"").await, "1");
-    let columns = "SELECT column_name FROM information_schema.columns WHERE table_name = 'mixed' ORDER BY ordinal_position";
+    let columns =
+        "SELECT column_name FROM information_schema.columns WHERE table_name = 'mixed' ORDER BY ordinal_position";
     assert_eq!(client.rows(columns).await, ["id", "ÄÖ"]);
     let (code, _) = client.error("CREATE TABLE twice (a INT, \"A\" INT)").await;
     assert_eq!(code, "42701");
@@ -71,7 +72,11 @@ async fn l5_reserved_words_need_quotes() {
     for word in ["tag", "open", "partition", "snapshot", "percent", "user"] {
         let (code, message) = client.error(&format!("CREATE TABLE t ({word} INT)")).await;
         assert_eq!(code, "42601", "{word}");
-        assert!(message.starts_with(&format!("syntax error at or near \"{}\"", word.to_uppercase())) || message.contains(word), "{message}");
+        assert!(
+            message.starts_with(&format!("syntax error at or near \"{}\"", word.to_uppercase()))
+                || message.contains(word),
+            "{message}"
+        );
     }
     client.run("CREATE TABLE t (\"tag\" INT, \"open\" INT)").await;
     assert_eq!(client.error("SELECT tag FROM t").await.0, "42601");

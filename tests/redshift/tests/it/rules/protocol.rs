@@ -60,7 +60,13 @@ fn s1_what_the_server_says_of_itself() {
         .filter(|(kind, _)| *kind == b'S')
         .map(|(_, body)| String::from_utf8(body.clone()).unwrap().trim_end_matches('\0').replace('\0', "="))
         .collect();
-    for want in ["server_version=8.0.2", "server_encoding=UTF8", "integer_datetimes=on", "is_superuser=on", "DateStyle=ISO, MDY"] {
+    for want in [
+        "server_version=8.0.2",
+        "server_encoding=UTF8",
+        "integer_datetimes=on",
+        "is_superuser=on",
+        "DateStyle=ISO, MDY",
+    ] {
         assert!(told.contains(&want.to_owned()), "{told:?}");
     }
     assert!(!told.iter().any(|parameter| parameter.starts_with("standard_conforming_strings")), "{told:?}");
@@ -76,12 +82,19 @@ fn s2_s3_parameters_of_the_start() {
         String::from_utf8(body).unwrap().replace('\0', " ")
     };
     let answer = fatal("extra_float_digits", "3");
-    assert!(answer.contains("SFATAL C22023 M3 is outside the valid range for parameter \"extra_float_digits\" (-15 .. 2)"), "{answer}");
+    assert!(
+        answer.contains("SFATAL C22023 M3 is outside the valid range for parameter \"extra_float_digits\" (-15 .. 2)"),
+        "{answer}"
+    );
     let answer = fatal("options", "-c standard_conforming_strings=on");
-    assert!(answer.contains("SFATAL C42704 Munrecognized configuration parameter \"standard_conforming_strings\""), "{answer}");
+    assert!(
+        answer.contains("SFATAL C42704 Munrecognized configuration parameter \"standard_conforming_strings\""),
+        "{answer}"
+    );
     let answer = fatal("work_mem", "1");
     assert!(answer.contains("C42704"), "{answer}");
-    let messages = startup(&server, &[("user", "awsuser"), ("database", "dev"), ("options", "-c query_group=x -c search_path=a")]);
+    let messages =
+        startup(&server, &[("user", "awsuser"), ("database", "dev"), ("options", "-c query_group=x -c search_path=a")]);
     assert_eq!(messages.last().unwrap().0, b'Z');
 }
 
@@ -130,7 +143,8 @@ async fn s4_tls_is_declined_or_required() {
     let server = Redshift::start(options_of_server).unwrap();
     let error = options(&server.url("dev")).ssl_mode(PgSslMode::Disable).connect().await.unwrap_err();
     assert_eq!(refused(&error).code, "28000");
-    let verified = options(&server.url("dev")).host("localhost").ssl_mode(PgSslMode::VerifyFull).ssl_root_cert(&certificate);
+    let verified =
+        options(&server.url("dev")).host("localhost").ssl_mode(PgSslMode::VerifyFull).ssl_root_cert(&certificate);
     verified.connect().await.unwrap();
 }
 
@@ -186,7 +200,11 @@ async fn s7_typed_reads() {
         .await
         .unwrap();
     assert_eq!(done.rows_affected(), 1);
-    let row = sqlx::query("SELECT a, b, c, d, e, f FROM t WHERE a = $1").bind(1_i64 << 40).fetch_one(&mut client.connection).await.unwrap();
+    let row = sqlx::query("SELECT a, b, c, d, e, f FROM t WHERE a = $1")
+        .bind(1_i64 << 40)
+        .fetch_one(&mut client.connection)
+        .await
+        .unwrap();
     assert_eq!(row.get::<i64, _>(0), 1 << 40);
     assert_eq!(row.get::<String, _>(1), "it's \\ ä");
     assert!(row.get::<bool, _>(2));
@@ -203,7 +221,8 @@ async fn s7_typed_reads() {
     let value = row.try_get_raw(0).unwrap();
     assert_eq!(value.as_bytes().unwrap(), 125_i64.to_be_bytes());
     // Bound parameters of LIMIT are not implemented, types that do not exist cannot be bound.
-    let error = sqlx::query("SELECT a FROM t LIMIT $1").bind(1_i64).fetch_all(&mut client.connection).await.unwrap_err();
+    let error =
+        sqlx::query("SELECT a FROM t LIMIT $1").bind(1_i64).fetch_all(&mut client.connection).await.unwrap_err();
     assert_eq!(refused(&error).code, "0A000");
     let error = sqlx::query("SELECT $1").bind(b"x".as_slice()).fetch_all(&mut client.connection).await.unwrap_err();
     assert_eq!(refused(&error).code, "42704");

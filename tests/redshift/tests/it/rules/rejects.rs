@@ -8,7 +8,10 @@ async fn r1_to_r3_indexes_checks_enums() {
     let mut client = Client::new("r1").await;
     client.run("CREATE TABLE t (a INT)").await;
     let (code, message) = client.error("CREATE INDEX i ON t (a)").await;
-    assert_eq!((code.as_str(), message.as_str()), ("0A000", "SQL command \"CREATE INDEX i ON t (a)\" not supported on Redshift tables"));
+    assert_eq!(
+        (code.as_str(), message.as_str()),
+        ("0A000", "SQL command \"CREATE INDEX i ON t (a)\" not supported on Redshift tables")
+    );
     assert_eq!(client.error("CREATE UNIQUE INDEX i ON t (a)").await.0, "0A000");
     let (code, message) = client.error("CREATE TABLE c (a INT, CHECK (a > 0))").await;
     assert_eq!((code.as_str(), message.as_str()), ("0A000", "CREATE TABLE CHECK constraint is not supported"));
@@ -139,7 +142,9 @@ async fn r10_the_leader_nodes_functions() {
 async fn r11_copy_through_the_connection() {
     let mut client = Client::new("r11").await;
     client.run("CREATE TABLE t (a INT)").await;
-    for text in ["COPY t FROM STDIN", "COPY t TO STDOUT", "COPY (SELECT 1) TO STDOUT", "COPY t FROM STDIN WITH (FORMAT binary)"] {
+    for text in
+        ["COPY t FROM STDIN", "COPY t TO STDOUT", "COPY (SELECT 1) TO STDOUT", "COPY t FROM STDIN WITH (FORMAT binary)"]
+    {
         let (code, _) = client.error(text).await;
         assert!(["42601", "0A000"].contains(&code.as_str()), "{text}: {code}");
     }
@@ -156,7 +161,9 @@ async fn r12_targets_have_no_alias() {
 #[tokio::test]
 async fn r13_merge_has_one_shape() {
     let mut client = Client::new("r13").await;
-    client.run("CREATE TABLE t (id INT, v INT); CREATE TABLE s (id INT, v INT); CREATE VIEW w AS SELECT id, v FROM s").await;
+    client
+        .run("CREATE TABLE t (id INT, v INT); CREATE TABLE s (id INT, v INT); CREATE VIEW w AS SELECT id, v FROM s")
+        .await;
     let tail = "WHEN MATCHED THEN UPDATE SET v = s.v WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id, s.v)";
     for text in [
         format!("MERGE INTO t AS x USING s ON x.id = s.id {tail}"),
@@ -179,7 +186,14 @@ async fn r14_missing_relations() {
     let mut client = Client::new("r14").await;
     let (code, message) = client.error("SELECT 1 FROM nowhere.nothing").await;
     assert_eq!((code.as_str(), message.as_str()), ("42P01", "relation \"nowhere.nothing\" does not exist"));
-    for relation in ["pg_enum", "pg_range", "pg_collation", "pg_catalog.pg_stat_activity", "information_schema.routines", "tw_log.load_errors"] {
+    for relation in [
+        "pg_enum",
+        "pg_range",
+        "pg_collation",
+        "pg_catalog.pg_stat_activity",
+        "information_schema.routines",
+        "tw_log.load_errors",
+    ] {
         assert_eq!(client.error(&format!("SELECT 1 FROM {relation}")).await.0, "42P01", "{relation}");
     }
     assert_eq!(client.error("DELETE FROM nothing").await.0, "42P01");

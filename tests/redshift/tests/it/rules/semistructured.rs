@@ -13,10 +13,17 @@ async fn m1_json_parse_and_serialize() {
     assert_eq!(client.value("SELECT JSON_SIZE(s) FROM t").await, "39");
     let refused = client.refused("SELECT JSON_PARSE('{')").await;
     assert_eq!((refused.code.as_str(), refused.message.as_str()), ("XX000", "Invalid input"));
-    assert!(refused.detail.contains("8001") && refused.detail.contains("JSON_PARSE() error: End-of-input"), "{}", refused.detail);
+    assert!(
+        refused.detail.contains("8001") && refused.detail.contains("JSON_PARSE() error: End-of-input"),
+        "{}",
+        refused.detail
+    );
     assert_eq!(client.value("SELECT CAN_JSON_PARSE('{'), CAN_JSON_PARSE('[1]'), IS_VALID_JSON('{}')").await, "f|t|t");
     assert_eq!(client.error("SELECT IS_VALID_JSON(s) FROM t").await.0, "42883");
-    assert_eq!(client.value(r#"SELECT JSON_SERIALIZE(OBJECT('a', 1, 'b', ARRAY(1, 'x')))"#).await, r#"{"a":1,"b":[1,"x"]}"#);
+    assert_eq!(
+        client.value(r#"SELECT JSON_SERIALIZE(OBJECT('a', 1, 'b', ARRAY(1, 'x')))"#).await,
+        r#"{"a":1,"b":[1,"x"]}"#
+    );
     assert_eq!(client.value("SELECT JSON_SERIALIZE(JSON_PARSE(CAST('[1, 2]' AS VARBYTE)))").await, "[1,2]");
 }
 

@@ -11,15 +11,12 @@ async fn d1_physical_attributes_are_kept() {
              PRIMARY KEY (id)) BACKUP NO DISTSTYLE KEY DISTKEY (id) COMPOUND SORTKEY (at, id)",
         )
         .await;
-    let definition = "SELECT \"column\", type, encoding, distkey, sortkey, \"notnull\" FROM pg_table_def WHERE tablename = 't'";
+    let definition =
+        "SELECT \"column\", type, encoding, distkey, sortkey, \"notnull\" FROM pg_table_def WHERE tablename = 't'";
     let rows = client.rows(definition).await;
     assert_eq!(
         rows,
-        [
-            "id|bigint|raw|t|2|t",
-            "name|character varying(300)|lzo|f|0|f",
-            "at|timestamp without time zone|az64|f|1|f"
-        ]
+        ["id|bigint|raw|t|2|t", "name|character varying(300)|lzo|f|0|f", "at|timestamp without time zone|az64|f|1|f"]
     );
     let info = "SELECT \"table\", diststyle, sortkey1, sortkey_num, tbl_rows, max_varchar FROM svv_table_info";
     // A table without rows is not shown.
@@ -52,7 +49,11 @@ async fn d1_like_copies_keys_and_encodings() {
     client.run("CREATE TABLE a (id INT NOT NULL DEFAULT 7 ENCODE raw, s SUPER, PRIMARY KEY (id)) DISTKEY (id) SORTKEY (id)").await;
     client.run("CREATE TEMP TABLE b (LIKE a)").await;
     client.run("CREATE TABLE c (LIKE a INCLUDING DEFAULTS)").await;
-    let of = |table| format!("SELECT \"column\", type, encoding, distkey, sortkey, \"notnull\" FROM pg_table_def WHERE tablename = '{table}'");
+    let of = |table| {
+        format!(
+            "SELECT \"column\", type, encoding, distkey, sortkey, \"notnull\" FROM pg_table_def WHERE tablename = '{table}'"
+        )
+    };
     let want = ["id|integer|raw|t|1|t", "s|super|none|f|0|f"];
     assert_eq!(client.rows(&of("b")).await, want);
     assert_eq!(client.rows(&of("c")).await, want);
@@ -127,7 +128,9 @@ async fn d3_keys_are_not_enforced() {
     client.run("INSERT INTO t VALUES (1, 1), (1, 1)").await;
     assert_eq!(client.value("SELECT count(*) FROM t").await, "2");
     assert_eq!(client.error("INSERT INTO t VALUES (NULL, 1)").await.0, "XX000");
-    client.run("CREATE TABLE f (id INT REFERENCES t (id), FOREIGN KEY (id) REFERENCES t (id)); INSERT INTO f VALUES (99)").await;
+    client
+        .run("CREATE TABLE f (id INT REFERENCES t (id), FOREIGN KEY (id) REFERENCES t (id)); INSERT INTO f VALUES (99)")
+        .await;
 }
 
 #[tokio::test]

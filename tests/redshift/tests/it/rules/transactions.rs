@@ -33,7 +33,9 @@ async fn m5_several_statements_are_one_transaction() {
 async fn m5_definitions_are_transactional() {
     let mut client = Client::new("m5_definitions").await;
     client.run("CREATE TABLE t (a INT)").await;
-    client.run("BEGIN; ALTER TABLE t ADD COLUMN b INT; CREATE TABLE u (a INT); ALTER TABLE t RENAME TO v; ROLLBACK").await;
+    client
+        .run("BEGIN; ALTER TABLE t ADD COLUMN b INT; CREATE TABLE u (a INT); ALTER TABLE t RENAME TO v; ROLLBACK")
+        .await;
     assert_eq!(client.rows("SELECT table_name, column_name FROM svv_columns").await, ["t|a"]);
 }
 
