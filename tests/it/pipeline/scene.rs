@@ -31,7 +31,7 @@ fn sources() -> &'static [Mysql] {
     SERVERS.get_or_init(|| (0..SOURCES).map(|_| Mysql::start(MysqlOptions::default()).unwrap()).collect())
 }
 
-fn postgres() -> &'static Postgres {
+pub(super) fn postgres() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
     SERVER.get_or_init(|| Postgres::start().unwrap())
 }
@@ -61,6 +61,8 @@ pub(super) enum Engine {
 }
 
 impl Engine {
+    /// Those that a user of the tests can look into by ordinary SQL.
+    pub(super) const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
     pub(super) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Redshift];
 }
 
@@ -73,6 +75,8 @@ pub(super) struct Setup {
     own_servers: bool,
     /// URL of the first source, where it is not the server's own.
     url: Option<String>,
+    /// Further keys of `[lake]`.
+    lake: String,
     lines: String,
 }
 
@@ -86,8 +90,15 @@ impl Setup {
             s3: false,
             own_servers: false,
             url: None,
+            lake: String::new(),
             lines: String::new(),
         }
+    }
+
+    /// Keys of `[lake]`.
+    pub(super) fn lake(mut self, keys: &str) -> Self {
+        let _ = writeln!(self.lake, "{keys}");
+        self
     }
 
     pub(super) fn one_shard(mut self) -> Self {
@@ -184,6 +195,7 @@ impl Setup {
                 S3::REGION
             ),
         });
+        line(&self.lake);
         line("flush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"");
         line(&warehouse.configuration());
         line(&self.lines);

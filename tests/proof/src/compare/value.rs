@@ -65,14 +65,12 @@ impl Kind {
         }
     }
 
-    /// Whether Redshift gives `target` for `source`: SUPER keeps documents and no text, and a VARCHAR ends at 65,535 bytes.
+    /// Whether Redshift gives `target` for `source`: SUPER keeps documents and no text, and a text ends at 65,535 bytes,
+    /// also in a document.
     pub(super) fn held_by_redshift(self, source: &str, target: &str) -> bool {
         match self {
             Self::Json => document(source).is_some() && document(source) == document(target),
-            Self::Text => {
-                let end = (0..=VARCHAR_BYTES_MAX).rev().find(|end| source.is_char_boundary(*end)).unwrap_or_default();
-                source.len() > VARCHAR_BYTES_MAX && target == &source[..end]
-            }
+            Self::Text => source.len() > VARCHAR_BYTES_MAX && target == cut(source),
             _ => false,
         }
     }
@@ -96,7 +94,13 @@ impl Kind {
     }
 }
 
-/// One text for equal documents: no spaces, keys in order, numbers that are not whole by their double.
+/// What Redshift keeps of a text.
+fn cut(text: &str) -> &str {
+    let end = (0..=VARCHAR_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    &text[..end]
+}
+
+/// One text for equal documents: no spaces, keys in order, numbers that are not whole by their double, long texts cut.
 fn document(text: &str) -> Option<String> {
     fn sorted(value: Value) -> Value {
         match value {
@@ -105,6 +109,7 @@ fn document(text: &str) -> Option<String> {
                 Value::Object(map.into_iter().collect())
             }
             Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
+            Value::String(text) => Value::String(cut(&text).to_owned()),
             other => other,
         }
     }
