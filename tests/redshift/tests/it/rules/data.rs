@@ -109,6 +109,29 @@ async fn m1_functions() {
 }
 
 #[tokio::test]
+async fn m1_everything_but_booleans_casts_to_text() {
+    let mut client = Client::new("m1_casts").await;
+    client
+        .run(
+            "CREATE TABLE t (a SMALLINT, b INTEGER, c BIGINT, d DECIMAL(10, 2), e REAL, f DOUBLE PRECISION, g DATE, h TIMESTAMP, \
+             i TIMESTAMPTZ, j CHAR(3), k VARCHAR(9), l VARBYTE(9), m SUPER, n TIME)",
+        )
+        .await;
+    client
+        .run(
+            "INSERT INTO t VALUES (1, 2, 3, 4.5, 5.5, 6.5, '2026-01-02', '2026-01-02 03:04:05', '2026-01-02 03:04:05', 'x', 'y', 'z', 'w', \
+             '01:02:03')",
+        )
+        .await;
+    let casts =
+        ('a'..='n').map(|name| format!("CAST({name} AS VARCHAR), {name}::VARCHAR(10)")).collect::<Vec<_>>().join(", ");
+    let want = "1|1|2|2|3|3|4.50|4.50|5.5|5.5|6.5|6.5|2026-01-02|2026-01-02|2026-01-02 03:04:05|2026-01-02|\
+                2026-01-02 03:04:05+00|2026-01-02|x|x|y|y|z|z|w|w|01:02:03|01:02:03";
+    assert_eq!(client.value(&format!("SELECT {casts} FROM t")).await, want);
+    assert_eq!(client.value("SELECT CAST(NULL AS VARCHAR), 7::VARCHAR, CAST(1 + 1 AS VARCHAR(5))").await, "NULL|7|2");
+}
+
+#[tokio::test]
 async fn m1_columns_keep_their_names() {
     let mut client = Client::new("m1_names").await;
     client.run("CREATE TABLE t (a INT, s SUPER); INSERT INTO t VALUES (1, NULL)").await;
