@@ -2,10 +2,10 @@
 
 use std::{convert::Infallible, fmt, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{InvalidText, LongText, TinyInt1, ZeroDates};
+use super::{InvalidText, LongText, TinyInt1, ZeroDates, written::written};
 
 /// Most columns of a compound sort key. Source: Redshift quotas, "Columns per sort key".
 pub const SORT_KEY_COLUMNS_MAX: usize = 400;
@@ -136,31 +136,7 @@ impl fmt::Display for DistKey {
     }
 }
 
-impl Serialize for DistKey {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for DistKey {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Ok(String::deserialize(d)?.parse().unwrap_or_else(|never: Infallible| match never {}))
-    }
-}
-
-impl JsonSchema for DistKey {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "DistKey".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "dist-key", "minLength": 1 })
-    }
-}
+written!(DistKey, "dist-key");
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

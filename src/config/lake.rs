@@ -2,10 +2,10 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Span, problem::Misfit};
+use super::{Span, problem::Misfit, written::written};
 
 /// The lake. Access to S3 uses the default credential chain of the AWS SDK (environment, profile, web identity,
 /// container, instance).
@@ -131,31 +131,7 @@ impl fmt::Display for LakeUrl {
     }
 }
 
-impl Serialize for LakeUrl {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for LakeUrl {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for LakeUrl {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "LakeUrl".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "lake-url" })
-    }
-}
+written!(LakeUrl, "lake-url");
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -25,6 +25,7 @@ mod tests;
 mod units;
 mod validate;
 mod warehouse;
+mod written;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

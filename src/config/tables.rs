@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{ColumnRule, DistKey, glob::Pattern, problem::Misfit};
+use super::{ColumnRule, DistKey, glob::Pattern, problem::Misfit, written::written};
 use crate::model::Target;
 
 /// A rule for tables. Rules are tried in order, the first that matches a table decides. Without any rule every table is
@@ -259,31 +259,7 @@ impl fmt::Display for TargetTemplate {
     }
 }
 
-impl Serialize for TargetTemplate {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for TargetTemplate {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for TargetTemplate {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "TargetTemplate".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "target-template" })
-    }
-}
+written!(TargetTemplate, "target-template");
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -2,11 +2,11 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{RedshiftSettings, RedshiftUrl, Secret, Span, problem::Misfit, secret::mask_urls};
+use super::{RedshiftSettings, RedshiftUrl, Secret, Span, problem::Misfit, secret::mask_urls, written::written};
 
 /// Schema of Tailwater's own tables in PostgreSQL.
 pub(super) const PRIVATE_SCHEMA: &str = "_tailwater";
@@ -178,31 +178,7 @@ impl fmt::Debug for WarehouseUrl {
     }
 }
 
-impl Serialize for WarehouseUrl {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for WarehouseUrl {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for WarehouseUrl {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "WarehouseUrl".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "warehouse-url" })
-    }
-}
+written!(WarehouseUrl, "warehouse-url");
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

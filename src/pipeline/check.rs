@@ -11,11 +11,12 @@ use futures::{StreamExt, stream};
 use tokio::time::timeout;
 
 use super::{
-    chain, open,
+    open,
     status::{self, Groups},
 };
 use crate::{
     config::{Config, Source},
+    errors::chain,
     lake::{
         Store,
         log::{self, Head},

@@ -157,7 +157,7 @@ pub async fn run(plan: Plan) -> Result<(), RunError> {
         };
         if let Err(e) = outcome {
             // Later ones are mostly consequences; the first is what the operator needs.
-            tracing::debug!(error = super::chain(&e), "a task failed");
+            tracing::debug!(error = crate::errors::chain(&e), "a task failed");
             failed.get_or_insert(e);
             shared.stop.send_replace(true);
         }

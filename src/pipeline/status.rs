@@ -9,9 +9,10 @@ use std::{
 use futures::{StreamExt, future::join_all, stream};
 use tokio::time::timeout;
 
-use super::{chain, open};
+use super::open;
 use crate::{
     config::{Config, LakeUrl, Source},
+    errors::chain,
     lake::{
         Clock, Store, StoreError, SystemClock,
         log::{self, Head},

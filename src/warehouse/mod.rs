@@ -18,6 +18,7 @@
 //! there. A definite error parks one table and leaves the others alone.
 
 mod cell;
+mod ddl;
 mod definition;
 mod error;
 mod group;
@@ -39,6 +40,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+pub use ddl::{Product, TargetDdl};
 pub use error::{Cause, WarehouseError};
 pub use group::{
     Claim, Exception, ExceptionChange, ExceptionKind, Fence, Fill, GroupState, LogPosition, Merge, MergeReport, Move,

@@ -61,6 +61,13 @@ async fn define(
     Ok((change.layout, state))
 }
 
+/// The statements that create a target where its schema exists.
+pub(crate) fn creation(layout: &Layout, d: &dyn Dialect) -> Vec<Statement> {
+    let sql = TableSql::new(layout, d);
+    let side = layout.global().then(|| sql.create(true));
+    std::iter::once(sql.create(false)).chain(side).collect()
+}
+
 struct Table<'a> {
     session: &'a mut dyn Session,
     d: &'a dyn Dialect,
@@ -125,10 +132,8 @@ impl Table<'_> {
         {
             self.run(&create).await?;
         }
-        let sql = TableSql::new(layout, self.d);
-        self.run(&sql.create(false)).await?;
-        if layout.global() {
-            self.run(&sql.create(true)).await?;
+        for statement in creation(layout, self.d) {
+            self.run(&statement).await?;
         }
         Ok(())
     }

@@ -19,10 +19,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{Notify, watch};
 
 use crate::{
+    backoff::Backoff,
     config::TableRules,
     lake::{LogError, SchemaError, Schemas, Store, StoreError},
     metrics::{ErrorKind, Metrics, Stage},
-    pipeline::backoff::Backoff,
     warehouse::{Warehouse, WarehouseError},
 };
 
@@ -133,7 +133,7 @@ pub async fn run(apply: Apply) -> Result<(), ApplyError> {
             return Err(failed);
         };
         apply.metrics.error(failed.stage(), ErrorKind::Transient);
-        tracing::warn!(group = apply.group, error = %crate::pipeline::chain(&failed), ?pause, "applying failed; trying again");
+        tracing::warn!(group = apply.group, error = %crate::errors::chain(&failed), ?pause, "applying failed; trying again");
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = stop.wait_for(|stop| *stop) => return Ok(()),

@@ -16,7 +16,7 @@ impl TablePlan {
     ///
     /// # Errors
     /// [`Table`](WarehouseError::Table) as of [`with`](Self::with).
-    pub(super) fn begin(
+    pub(in crate::pipeline) fn begin(
         rule: &TablePolicy,
         columns: &[Column],
         added: &BTreeMap<String, ColumnDefault>,
@@ -46,7 +46,7 @@ impl TablePlan {
     ///
     /// # Errors
     /// [`Table`](WarehouseError::Table) when a column has a type that its former one cannot become.
-    pub(super) fn with(
+    pub(in crate::pipeline) fn with(
         &self,
         columns: &[Column],
         added: &BTreeMap<String, ColumnDefault>,

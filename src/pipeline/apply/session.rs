@@ -14,9 +14,9 @@ use super::{
     tick::{Targets, Tick},
 };
 use crate::{
+    backoff::Backoff,
     lake::{LogReader, ReadFrom, SystemClock, WriterId},
     model::{Origin, Shard},
-    pipeline::backoff::Backoff,
     warehouse::{Claim, Fence, GroupState, LogPosition, Move, WarehouseError, Watermark},
 };
 

@@ -13,8 +13,8 @@ use super::{
     files::FileMaker,
 };
 use crate::{
+    backoff::Backoff,
     lake::LogWriter,
-    pipeline::backoff::Backoff,
     source::mysql::{
         assembler::Assembler,
         catalog::CatalogReader,

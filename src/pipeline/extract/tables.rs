@@ -178,3 +178,53 @@ pub(super) fn policies(rule: &TablePolicy, redshift: bool) -> Policies {
     let bounds = if redshift { REDSHIFT } else { Bounds::default() };
     Policies { table: policy(&ColumnRule::default()), columns, bounds }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{config::TableRules, decode::LongValues};
+
+    fn rule(settings: &str) -> TablePolicy {
+        let rule = toml::from_str(&format!("match = \"*.*\"\n{settings}")).unwrap();
+        TableRules::new(vec![rule]).resolve("shop", "orders").unwrap()
+    }
+
+    #[test]
+    fn columns_inherit_what_they_do_not_say() {
+        let rule = rule(
+            "long_text = \"null\"\nzero_dates = \"park\"\n\
+             columns = { a = { text_bytes_max = 10 }, b = { long_text = \"park\", zero_dates = \"null\" } }",
+        );
+        let policies = policies(&rule, false);
+        let (a, b) = (policies.of("a"), policies.of("b"));
+        assert_eq!(
+            (a.long_values, a.text_bytes_max, a.zero_dates),
+            (LongValues::Null, Some(10), decode::ZeroDates::Refuse)
+        );
+        assert_eq!(
+            (b.long_values, b.text_bytes_max, b.zero_dates),
+            (LongValues::Refuse, None, decode::ZeroDates::Null)
+        );
+        assert_eq!(policies.bounds, Bounds::default());
+    }
+
+    #[test]
+    fn redshift_bounds_what_has_no_bound_of_its_own() {
+        let policies = policies(&rule("columns = { a = { text_bytes_max = 10 } }"), true);
+        assert_eq!((policies.of("a").text_bytes_max, policies.of("b").text_bytes_max), (Some(10), Some(65_535)));
+        assert_eq!(policies.bounds, REDSHIFT);
+    }
+
+    #[test]
+    fn a_configured_width_leaves_what_came_before() {
+        let column = |ty: ColumnType, source: &str| TableSchema {
+            columns: vec![Column { name: "a".to_owned(), ty, nullable: true, key: None, source: source.to_owned() }],
+        };
+        let text = |bytes_max| ColumnType::Text { bytes_max };
+        let stale = |old: &TableSchema, new: &TableSchema| compare(old, new, &[]).stale.is_some();
+        assert!(!stale(&column(text(None), "longtext"), &column(text(Some(65_535)), "longtext")));
+        assert!(stale(&column(text(None), "longtext"), &column(text(Some(65_535)), "text")));
+        assert!(stale(&column(text(Some(6)), "enum"), &column(text(Some(3)), "enum")));
+    }
+}

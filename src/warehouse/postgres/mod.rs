@@ -6,7 +6,7 @@
 
 mod client;
 mod copy;
-mod sql;
+pub(in crate::warehouse) mod sql;
 mod types;
 
 use std::{collections::HashMap, fmt, str::FromStr};

@@ -116,8 +116,10 @@ impl Table<'_> {
         let layout = &change.layout;
         let schema = layout.place.schema.clone().unwrap_or_default();
         if self.query(catalog::schema_exists(&schema)).await?.is_empty() {
-            let create = format!("CREATE SCHEMA IF NOT EXISTS {}", super::sql::name(&schema));
-            self.channel.run(&Sql::new(create)).await.map_err(|t| self.failed(t.failure))?;
+            self.channel
+                .run(&Sql::new(super::sql::create_schema(&schema)))
+                .await
+                .map_err(|t| self.failed(t.failure))?;
         }
         let folded = self.names.folded(&layout.place);
         if let Some(row) = self.query(self.tables.registered_at(&folded)).await?.first() {
@@ -130,9 +132,8 @@ impl Table<'_> {
         script.push(&about, self.tables.lock_registry());
         let free = self.tables.count_registered(self.target.as_str(), &folded);
         script.count(&about, free, 0, "another applier registered a target of this name or place");
-        script.push(&about, sql.create(false));
-        if layout.global() {
-            script.push(&about, sql.create(true));
+        for statement in sql.creation() {
+            script.push(&about, statement);
         }
         self.register(&mut script, layout);
         self.transact(&script).await

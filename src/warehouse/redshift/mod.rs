@@ -28,7 +28,7 @@ mod options;
 mod pool;
 mod rows;
 mod script;
-mod sql;
+pub(in crate::warehouse) mod sql;
 mod stage;
 mod types;
 

@@ -5,7 +5,7 @@
 //! `shop.orders` becomes table `shop_orders`: there are no schemas.
 
 mod client;
-mod sql;
+pub(in crate::warehouse) mod sql;
 mod types;
 
 use std::{collections::HashMap, fmt, path::PathBuf};

@@ -146,6 +146,10 @@ impl Decoder {
             self.park(i, reason);
             return Ok(None);
         }
+        let rule = &self.tables[i].rule;
+        for name in rule.columns.keys().filter(|name| plan.schema().column(name).is_none()) {
+            tracing::warn!(origin = %self.tables[i].origin, column = name, "the configuration names a column that the table lacks");
+        }
         let rewritten = std::mem::take(&mut self.tables[i].rewritten);
         if self.tables[i].known.as_ref() != Some(&plan.schema().id()) {
             self.learn_schema(i, &plan)?;

@@ -107,6 +107,22 @@ impl Naming for Names {
     }
 }
 
+/// Creates a schema where it is missing.
+pub(crate) fn create_schema(schema: &str) -> String {
+    format!("CREATE SCHEMA IF NOT EXISTS {}", name(schema))
+}
+
+/// What a superuser grants: the private schema is the user's own, in the others it creates its tables.
+pub(crate) fn grants(private: &str, schemas: &[String], user: &str) -> Vec<String> {
+    let user = quote(user);
+    let mut statements = vec![format!("{} AUTHORIZATION {user}", create_schema(private))];
+    for schema in schemas {
+        statements.push(create_schema(schema));
+        statements.push(format!("GRANT USAGE, CREATE ON SCHEMA {} TO {user}", name(schema)));
+    }
+    statements
+}
+
 /// Settings of every connection. Its queue is chosen by query group, where the cluster's WLM has one for it.
 pub(crate) fn session(statement_max: Duration) -> Vec<String> {
     vec!["SET query_group TO 'tailwater'".to_owned(), statement_timeout(statement_max)]

@@ -10,7 +10,7 @@ use crate::{
     warehouse::state::kind_text,
 };
 
-use super::{Names, name, text_literal};
+use super::{Names, create_schema, text_literal};
 
 /// Microseconds since the epoch by the warehouse's clock, which has seconds in SQL.
 const NOW: &str = "CAST(EXTRACT(epoch FROM GETDATE()) AS BIGINT) * 1000000";
@@ -51,7 +51,7 @@ impl GroupTables {
     pub(crate) fn create(&self, names: &Names) -> Vec<String> {
         let table = |name: &str, body: &str| format!("CREATE TABLE IF NOT EXISTS {name} ({body}) DISTSTYLE ALL");
         vec![
-            format!("CREATE SCHEMA IF NOT EXISTS {}", name(&names.private)),
+            create_schema(&names.private),
             table(
                 &self.registry,
                 "target VARCHAR(1024) NOT NULL, place VARCHAR(1024) NOT NULL, group_name VARCHAR(1024) NOT NULL, \

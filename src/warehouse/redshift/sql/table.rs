@@ -62,6 +62,12 @@ impl<'a> TableSql<'a> {
         format!("CREATE TABLE {table} (\n  {}\n){}", lines.join(",\n  "), self.attributes())
     }
 
+    /// The statements that create the target where its schema exists.
+    pub(crate) fn creation(&self) -> Vec<String> {
+        let side = self.layout.global().then(|| self.create(true));
+        std::iter::once(self.create(false)).chain(side).collect()
+    }
+
     /// How rows are spread and sorted: as asked, as far as the columns are there.
     pub(crate) fn attributes(&self) -> String {
         let usable = |column: &str| match self.layout.column(column) {

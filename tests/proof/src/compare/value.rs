@@ -1,5 +1,12 @@
 //! One text form for a value, whichever side it comes from.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// The most bytes of a text in Redshift.
+const VARCHAR_BYTES_MAX: usize = 65_535;
+
 /// How values of a column are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -15,8 +22,10 @@ pub(super) enum Kind {
     Date,
     /// DATETIME, and TIMESTAMP in UTC: `2026-11-21 10:00:00.000000`.
     Instant,
-    /// Text, ENUM, SET, JSON and TIME as MySQL prints them.
+    /// Text, ENUM, SET and TIME as MySQL prints them.
     Text,
+    /// JSON as MySQL prints it.
+    Json,
     /// Bytes as `x` and upper-case hexadecimal digits.
     Bytes,
 }
@@ -31,9 +40,10 @@ impl Kind {
             "float" | "double" => Self::Float,
             "date" => Self::Date,
             "datetime" | "timestamp" => Self::Instant,
-            "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" | "json" | "time" => {
+            "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" | "time" => {
                 Self::Text
             }
+            "json" => Self::Json,
             _ => Self::Bytes,
         }
     }
@@ -50,8 +60,18 @@ impl Kind {
             // be printed with six digits.
             Self::Float => format!("CAST({column} AS DOUBLE)"),
             Self::Instant => no_zero_date(&column, &format!("DATE_FORMAT({column}, '%Y-%m-%d %H:%i:%s.%f')")),
-            Self::Text => format!("CONVERT({column} USING utf8mb4)"),
+            Self::Text | Self::Json => format!("CONVERT({column} USING utf8mb4)"),
             Self::Bytes => format!("CONCAT('x', HEX({column}))"),
+        }
+    }
+
+    /// Whether Redshift gives `target` for `source`: SUPER keeps documents and no text, and a text ends at 65,535 bytes,
+    /// also in a document.
+    pub(super) fn held_by_redshift(self, source: &str, target: &str) -> bool {
+        match self {
+            Self::Json => document(source).is_some() && document(source) == document(target),
+            Self::Text => source.len() > VARCHAR_BYTES_MAX && target == cut(source),
+            _ => false,
         }
     }
 
@@ -69,9 +89,31 @@ impl Kind {
             },
             Self::Float => text.parse::<f64>().map(|number| format!("{number:?}")).unwrap_or(text),
             Self::Instant => instant(&text),
-            Self::Decimal | Self::Date | Self::Text | Self::Bytes => text,
+            Self::Decimal | Self::Date | Self::Text | Self::Json | Self::Bytes => text,
         }
     }
+}
+
+/// What Redshift keeps of a text.
+fn cut(text: &str) -> &str {
+    let end = (0..=VARCHAR_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    &text[..end]
+}
+
+/// One text for equal documents: no spaces, keys in order, numbers that are not whole by their double, long texts cut.
+fn document(text: &str) -> Option<String> {
+    fn sorted(value: Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let map: BTreeMap<String, Value> = map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+                Value::Object(map.into_iter().collect())
+            }
+            Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
+            Value::String(text) => Value::String(cut(&text).to_owned()),
+            other => other,
+        }
+    }
+    serde_json::from_str(text).ok().map(|value| sorted(value).to_string())
 }
 
 /// Dates that are none (a part of them is zero) are NULL in every warehouse.
@@ -88,7 +130,7 @@ fn instant(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Kind;
+    use super::{Kind, VARCHAR_BYTES_MAX, document};
 
     #[test]
     fn forms_of_one_value_become_equal() {
@@ -102,6 +144,21 @@ mod tests {
         ] {
             assert_eq!(kind.normal(left.to_owned()), kind.normal(right.to_owned()), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn equal_documents_have_one_text() {
+        assert_eq!(document(r#"{"b": [1.50, null], "a": "x"}"#), document(r#"{"a":"x","b":[1.5,null]}"#));
+        assert_ne!(document(r#"{"a": 1}"#), document(r#"{"a": "1"}"#));
+        assert_eq!(document("{"), None);
+    }
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        let long = format!("{}€", "x".repeat(VARCHAR_BYTES_MAX - 1));
+        assert!(Kind::Text.held_by_redshift(&long, &long[..VARCHAR_BYTES_MAX - 1]));
+        assert!(!Kind::Text.held_by_redshift(&long, &long[..VARCHAR_BYTES_MAX - 2]));
+        assert!(!Kind::Text.held_by_redshift("abc", "ab"));
     }
 
     #[test]

@@ -91,6 +91,9 @@ pub trait Session: Send {
 
     /// Number of the session, as `pg_backend_pid()` tells.
     fn pid(&self) -> i64;
+
+    /// Ends it in good order.
+    async fn close(self: Box<Self>);
 }
 
 /// The database user of a login name: `IAM:alice` and `IAMA:alice:group` are `alice`. An identity that is mapped to a

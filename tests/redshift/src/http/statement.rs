@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 
 use super::credentials::epoch_seconds;
 use super::parameters::Parameter;
-use super::{Host, random, records};
+use super::{Host, Session, random, records};
 use crate::Refusal;
 use crate::session::{Outcome, Rows};
 
@@ -169,10 +169,31 @@ impl Statement {
         let mut session = opened.map_err(|refusal| told(&refusal))?;
         let pid = session.pid();
         self.advance(|progress| (progress.status, progress.pid) = (Status::Started, pid));
-        let transaction = asked.batch && !asked.auto_commit;
-        if transaction {
-            session.execute("BEGIN").await.map_err(|refusal| told(&refusal))?;
+        let done = if asked.batch && !asked.auto_commit {
+            self.transaction(session.as_mut()).await
+        } else {
+            self.statements(session.as_mut()).await
+        };
+        session.close().await;
+        done
+    }
+
+    /// All texts in one transaction.
+    async fn transaction(&self, session: &mut dyn Session) -> Result<(), String> {
+        session.execute("BEGIN").await.map_err(|refusal| told(&refusal))?;
+        let done = self.statements(session).await;
+        if done.is_err() {
+            // The connection's end would do the same.
+            let _ = session.execute("ROLLBACK").await;
+            return done;
         }
+        session.execute("COMMIT").await.map(drop).map_err(|refusal| told(&refusal))
+    }
+
+    /// One text after the other, each in what transaction the session is in. A failure is the last one, unless each
+    /// text stands for itself; the first one is told.
+    async fn statements(&self, session: &mut dyn Session) -> Result<(), String> {
+        let asked = &self.asked;
         let mut failed = None;
         for (at, sql) in asked.bound.iter().enumerate() {
             self.advance(|progress| progress.parts[at].status = Status::Started);
@@ -191,16 +212,7 @@ impl Statement {
                 }
             }
         }
-        match (transaction, failed) {
-            (true, None) => session.execute("COMMIT").await.map(drop).map_err(|refusal| told(&refusal)),
-            (true, Some(error)) => {
-                // The connection's end would do the same.
-                let _ = session.execute("ROLLBACK").await;
-                Err(error)
-            }
-            (false, Some(error)) => Err(error),
-            (false, None) => Ok(()),
-        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Changes the progress unless it has ended.

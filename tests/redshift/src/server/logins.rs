@@ -35,11 +35,15 @@ impl Logins {
         passwords.push(Password { text: password.to_owned(), expires, database: None });
     }
 
-    /// Lets a user in until a time, into one database or all.
+    /// Lets a user in until a time, into one database or all. What has expired is forgotten.
     pub(crate) fn admit(&self, user: &str, password: &str, database: Option<&str>, expires: SystemTime) {
         let password =
             Password { text: password.to_owned(), expires: Some(expires), database: database.map(str::to_owned) };
-        self.lock().entry(user.to_owned()).or_default().push(password);
+        let now = SystemTime::now();
+        let mut users = self.lock();
+        let passwords = users.entry(user.to_owned()).or_default();
+        passwords.retain(|known| known.expires.is_none_or(|expires| expires > now));
+        passwords.push(password);
     }
 
     /// Takes away every password of a user.

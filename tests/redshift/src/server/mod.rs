@@ -126,6 +126,17 @@ impl Redshift {
         });
     }
 
+    /// How COPY reads.
+    #[must_use]
+    pub fn loader(&self) -> Loader {
+        self.server.loader()
+    }
+
+    /// Changes how COPY reads, from the next statement on.
+    pub fn set_loader(&self, loader: Loader) {
+        self.server.set_loader(loader);
+    }
+
     /// Lets COPY accept more, or less.
     pub fn relax(&self, relax: Relax) {
         let loader = self.server.loader();

@@ -31,7 +31,11 @@ pub(super) fn check_footer(metadata: &ParquetMetaData, relax: &Relax) -> std::re
     for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
         let name = column.column_path().string();
         let doubt = match column.compression() {
-            Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_) => None,
+            Compression::UNCOMPRESSED | Compression::SNAPPY => None,
+            Compression::GZIP(_) => {
+                let what = format!("has gzip pages for column '{name}', which load there but not in the stand-in.");
+                return Err(Unreadable { what, unverified: None });
+            }
             Compression::ZSTD(_) => Some(Unverified::Zstd),
             other => {
                 let what = format!("uses an unsupported compression: {other} for column '{name}'.");
