@@ -29,7 +29,7 @@ fn sources() -> &'static [Mysql] {
     SERVERS.get_or_init(|| (0..SOURCES).map(|_| Mysql::start(MysqlOptions::default()).unwrap()).collect())
 }
 
-fn postgres() -> &'static Postgres {
+pub(super) fn postgres() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
     SERVER.get_or_init(|| Postgres::start().unwrap())
 }
@@ -54,6 +54,8 @@ pub(super) struct Setup {
     own_servers: bool,
     /// URL of the first source, where it is not the server's own.
     url: Option<String>,
+    /// Further keys of `[lake]`.
+    lake: String,
     lines: String,
 }
 
@@ -67,8 +69,15 @@ impl Setup {
             s3: false,
             own_servers: false,
             url: None,
+            lake: String::new(),
             lines: String::new(),
         }
+    }
+
+    /// Keys of `[lake]`.
+    pub(super) fn lake(mut self, keys: &str) -> Self {
+        let _ = writeln!(self.lake, "{keys}");
+        self
     }
 
     pub(super) fn one_shard(mut self) -> Self {
@@ -160,6 +169,7 @@ impl Setup {
                 S3::REGION
             ),
         });
+        line(&self.lake);
         line("flush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"");
         line(&match warehouse {
             Warehouse::Sqlite(_) => "url = \"sqlite:warehouse.db\"".to_owned(),
