@@ -30,7 +30,7 @@ fn a_lake_made_for_redshift_holds_what_redshift_does() -> Result<()> {
         scene.once()?;
         let (length, text) = match engine {
             Engine::Sqlite => ("LENGTH(CAST({} AS BLOB))", "COALESCE({}, 'NULL')"),
-            Engine::Postgres => ("OCTET_LENGTH({}::text)", "COALESCE({}, 'NULL')"),
+            Engine::Postgres | Engine::Redshift => ("OCTET_LENGTH({}::text)", "COALESCE({}, 'NULL')"),
         };
         let column = |id: usize, column: &str, form: &str| -> Result<String> {
             let form = form.replace("{}", column);

@@ -237,8 +237,8 @@ impl Session {
         let Ok(mut connection) = self.server.connect(&self.database).await else { return };
         for error in load_errors {
             let written = sqlx::query(
-                "INSERT INTO tw_log.load_errors (query_id, transaction_id, session_id, table_name, file_name, line_number, column_name, \
-                 column_type, column_length, error_code, error_message) VALUES ($1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                "INSERT INTO tw_log.load_errors (query_id, transaction_id, session_id, table_id, table_name, file_name, line_number, column_name, \
+                 column_type, column_length, error_code, error_message) VALUES ($1, $1, $2, $11::oid, $3, $4, $5, $6, $7, $8, $9, $10)",
             )
             .bind(query)
             .bind(self.id)
@@ -250,6 +250,7 @@ impl Session {
             .bind(error.column_length)
             .bind(error.code)
             .bind(error.message)
+            .bind(error.table_id)
             .execute(&mut connection)
             .await;
             if let Err(error) = written {
