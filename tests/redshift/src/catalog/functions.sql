@@ -35,6 +35,16 @@ CREATE FUNCTION redshift.as_varchar(value regtype, bytes integer) RETURNS varcha
 BEGIN
     RAISE EXCEPTION 'cannot cast type regtype to character varying' USING ERRCODE = '42846';
 END $$;
+-- PostgreSQL would take an integer for a regtype as well.
+CREATE FUNCTION redshift.as_varchar(value smallint, bytes integer) RETURNS varchar IMMUTABLE LANGUAGE sql AS $$
+    SELECT redshift.as_varchar(value::text, bytes)
+$$;
+CREATE FUNCTION redshift.as_varchar(value integer, bytes integer) RETURNS varchar IMMUTABLE LANGUAGE sql AS $$
+    SELECT redshift.as_varchar(value::text, bytes)
+$$;
+CREATE FUNCTION redshift.as_varchar(value bigint, bytes integer) RETURNS varchar IMMUTABLE LANGUAGE sql AS $$
+    SELECT redshift.as_varchar(value::text, bytes)
+$$;
 CREATE FUNCTION redshift.as_varchar(value bytea, bytes integer) RETURNS varchar IMMUTABLE LANGUAGE sql AS $$
     SELECT redshift.as_varchar(convert_from(value, 'UTF8'), bytes)
 $$;
