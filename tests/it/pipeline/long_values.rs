@@ -12,10 +12,12 @@ const TEXT: usize = 65_535;
 #[test]
 fn a_lake_made_for_redshift_holds_what_redshift_does() -> Result<()> {
     for engine in Engine::ALL {
-        let scene = Setup::new("made_for")
-            .to(engine)
-            .one_shard()
-            .lake("made_for = \"redshift\"")
+        let mut setup = Setup::new("made_for").to(engine).one_shard().lake("made_for = \"redshift\"");
+        if engine == Engine::Redshift {
+            // Three rows would be sent as INSERT: here the files themselves are to be loaded.
+            setup = setup.lines("insert_rows_max = 0");
+        }
+        let scene = setup
             .rule("t", "columns = { nulled = { long_text = \"null\" }, narrow = { text_bytes_max = 5 } }")
             .start()?;
         scene.sql(
