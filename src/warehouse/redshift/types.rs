@@ -89,24 +89,30 @@ fn bytes_literal(bytes: &[u8]) -> String {
     text
 }
 
-/// A literal from the neutral text of a default; the server judges its content when the default is declared.
+/// A literal from the neutral text of a default, without a cast: ADD COLUMN is known to take plain literals.
 pub(crate) fn literal(ty: ColumnType, text: &str) -> Result<String, String> {
     if text.contains('\0') {
         return Err("Redshift cannot hold U+0000 in text".to_owned());
     }
-    let cast = |content: &str| format!("CAST({} AS {})", text_literal(content), column_type(ty, false));
+    let number = || match text.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(text.to_owned()),
+        _ => Err("it is no number".to_owned()),
+    };
     Ok(match ty {
         ColumnType::Boolean => match text {
             "true" => "TRUE".to_owned(),
             "false" => "FALSE".to_owned(),
             _ => return Err("it is neither true nor false".to_owned()),
         },
-        ColumnType::Text { .. } => text_literal(text),
+        ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64 | ColumnType::Decimal { .. } => number()?,
+        ColumnType::Float32 | ColumnType::Float64 => number()?,
         ColumnType::Binary { .. } => bytes_literal(text.as_bytes()),
         ColumnType::Json => format!("JSON_PARSE({})", text_literal(text)),
         // Of an instant without a zone UTC is meant, whatever the session's zone is.
-        ColumnType::TimestampTz if !text.contains('+') => cast(&format!("{text}+00")),
-        _ => cast(text),
+        ColumnType::TimestampTz if !text.contains('+') => text_literal(&format!("{text}+00")),
+        ColumnType::Text { .. } | ColumnType::Date | ColumnType::Timestamp | ColumnType::TimestampTz => {
+            text_literal(text)
+        }
     })
 }
 
@@ -154,12 +160,10 @@ mod tests {
     fn literals_escape_both_quotes_and_backslashes() {
         let text = ColumnType::Text { bytes_max: None };
         assert_eq!(literal(text, r"it's \ so").unwrap(), r"'it''s \\ so'");
-        assert_eq!(literal(ColumnType::Int64, "1'); DROP").unwrap(), "CAST('1''); DROP' AS BIGINT)");
+        literal(ColumnType::Int64, "1'); DROP").unwrap_err();
+        assert_eq!(literal(ColumnType::Decimal { precision: 9, scale: 2 }, "-1.50").unwrap(), "-1.50");
         assert_eq!(literal(ColumnType::Binary { bytes_max: None }, "ab'\\").unwrap(), "FROM_HEX('6162275c')");
-        assert_eq!(
-            literal(ColumnType::TimestampTz, "2024-02-29 01:02:03").unwrap(),
-            "CAST('2024-02-29 01:02:03+00' AS TIMESTAMPTZ)"
-        );
+        assert_eq!(literal(ColumnType::TimestampTz, "2024-02-29 01:02:03").unwrap(), "'2024-02-29 01:02:03+00'");
         literal(text, "\0").unwrap_err();
         literal(ColumnType::Boolean, "1").unwrap_err();
     }

@@ -43,10 +43,12 @@ fn columns_added_during_the_run_have_the_values_of_the_source() -> Result<()> {
 fn widened_and_dropped_columns_are_followed() -> Result<()> {
     for engine in Engine::ALL {
         let scene = Setup::new("widened").to(engine).start()?;
-        scene.sql_all(
-            "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(5), n SMALLINT, m INT UNSIGNED, d DECIMAL(6,2), f FLOAT, gone INT NOT NULL);
+        // Redshift alters no column of a key.
+        let key = if engine == Engine::Redshift { "BIGINT" } else { "INT" };
+        scene.sql_all(&format!(
+            "CREATE TABLE t (id {key} PRIMARY KEY, v VARCHAR(5), n SMALLINT, m INT UNSIGNED, d DECIMAL(6,2), f FLOAT, gone INT NOT NULL);
              INSERT INTO t VALUES (1, 'short', -32768, 4294967295, 1234.56, 0.5, 9), (2, NULL, NULL, NULL, NULL, NULL, 8);",
-        )?;
+        ))?;
         scene.once()?;
         scene.equal(&["t"])?;
         scene.sql_all(

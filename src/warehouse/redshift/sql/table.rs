@@ -215,7 +215,7 @@ pub(crate) mod tests {
             sql.create(false),
             "CREATE TABLE \"shop\".\"orders\" (\n  \"_tw_origin\" VARCHAR(1024) NOT NULL,\n  \"_tw_seq\" BIGINT NOT NULL,\n  \
              \"_tw_committed_at\" TIMESTAMPTZ NOT NULL,\n  \"_tw_deleted\" BOOLEAN DEFAULT FALSE NOT NULL,\n  \
-             \"id\" BIGINT NOT NULL,\n  \"n\" INTEGER DEFAULT CAST('7' AS INTEGER) ENCODE az64,\n  \"at\" TIMESTAMP,\n  \
+             \"id\" BIGINT NOT NULL,\n  \"n\" INTEGER DEFAULT 7 ENCODE az64,\n  \"at\" TIMESTAMP,\n  \
              \"doc\" SUPER,\n  PRIMARY KEY (\"_tw_origin\", \"id\")\n) DISTSTYLE KEY DISTKEY (\"id\") SORTKEY (\"at\")"
         );
     }
@@ -237,7 +237,7 @@ pub(crate) mod tests {
         assert_eq!(
             sql.replace(&sql.target, "n").unwrap(),
             [
-                "ALTER TABLE \"shop\".\"orders\" ADD COLUMN \"_tw_new_1\" INTEGER DEFAULT CAST('7' AS INTEGER) ENCODE az64",
+                "ALTER TABLE \"shop\".\"orders\" ADD COLUMN \"_tw_new_1\" INTEGER DEFAULT 7 ENCODE az64",
                 "UPDATE \"shop\".\"orders\" SET \"_tw_new_1\" = CAST(\"n\" AS INTEGER)",
                 "ALTER TABLE \"shop\".\"orders\" RENAME COLUMN \"n\" TO \"_tw_old_1\"",
                 "ALTER TABLE \"shop\".\"orders\" RENAME COLUMN \"_tw_new_1\" TO \"n\"",

@@ -110,6 +110,8 @@ fn document(text: &str) -> Option<String> {
             }
             Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
             Value::String(text) => Value::String(cut(&text).to_owned()),
+            // No document keeps the sign of zero.
+            Value::Number(number) if number.as_f64() == Some(0.0) => Value::from(0),
             other => other,
         }
     }
