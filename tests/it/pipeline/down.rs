@@ -22,7 +22,7 @@ fn entries(scene: &Scene) -> Result<usize> {
 #[test]
 fn a_warehouse_that_is_away_stops_no_extraction() -> Result<()> {
     let seconds = std::env::var("TAILWATER_DOWN_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(DOWN_SECONDS);
-    let scene = Setup::new("down").to_redshift_by_proxy().start()?;
+    let scene = Setup::new("down").by_proxy_to_redshift().start()?;
     scene
         .sql_all("CREATE TABLE t (id INT PRIMARY KEY, n INT, doc JSON); INSERT INTO t VALUES (0, 0, '{\"a\": [1]}')")?;
     let mut running = scene.start(&["run"])?;

@@ -133,7 +133,7 @@ impl Setup {
     }
 
     /// To Redshift, which the program reaches through a proxy.
-    pub(super) fn to_redshift_by_proxy(mut self) -> Self {
+    pub(super) fn by_proxy_to_redshift(mut self) -> Self {
         self.proxied = true;
         self.to(Engine::Redshift)
     }
