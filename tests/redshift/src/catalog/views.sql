@@ -78,10 +78,15 @@ CREATE VIEW tw_is.schemata AS
     FROM pg_namespace n
     WHERE n.nspname NOT IN ('redshift', 'tw_is', 'tw_log', 'pg_toast') AND n.nspname NOT LIKE 'pg_toast_temp%';
 
+-- Views WITH NO SCHEMA BINDING: their text is put in their place when they are read.
+CREATE TABLE tw_log.late_views (schema_name text, view_name text, query text, PRIMARY KEY (schema_name, view_name));
+GRANT SELECT, INSERT, DELETE ON tw_log.late_views TO PUBLIC;
+
 CREATE VIEW tw_is.tables AS
     SELECT current_database()::varchar AS table_catalog, schema_name::varchar AS table_schema, table_name::varchar,
         CASE WHEN relkind = 'v' THEN 'VIEW' WHEN temporary THEN 'LOCAL TEMPORARY' ELSE 'BASE TABLE' END::varchar AS table_type
-    FROM tw_is.relations WHERE has_table_privilege(oid, 'SELECT, INSERT, UPDATE, DELETE');
+    FROM tw_is.relations WHERE has_table_privilege(oid, 'SELECT, INSERT, UPDATE, DELETE')
+    UNION ALL SELECT current_database()::varchar, schema_name::varchar, view_name::varchar, 'VIEW'::varchar FROM tw_log.late_views;
 
 CREATE VIEW tw_is.columns AS
     SELECT current_database()::varchar AS table_catalog, schema_name::varchar AS table_schema, table_name::varchar, column_name::varchar,

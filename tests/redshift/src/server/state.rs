@@ -1,6 +1,6 @@
 //! What all sessions of a server share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub struct Server {
     pub(crate) definitions: AtomicU64,
     /// Sessions that can be cancelled: secret and PostgreSQL's process.
     running: Mutex<HashMap<i32, (i32, i32)>>,
+    /// Databases that have had views WITH NO SCHEMA BINDING.
+    late_views: Mutex<HashSet<String>>,
 }
 
 impl Server {
@@ -61,6 +63,7 @@ impl Server {
             next_query: AtomicI64::new(1),
             definitions: AtomicU64::new(0),
             running: Mutex::default(),
+            late_views: Mutex::default(),
             options,
         };
         server.postgres.sql("postgres", &format!("CREATE DATABASE {TEMPLATE}"))?;
@@ -161,6 +164,15 @@ impl Server {
 
     fn running(&self) -> MutexGuard<'_, HashMap<i32, (i32, i32)>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on statements of this database look for late-binding views.
+    pub(crate) fn note_late_views(&self, database: &str) {
+        self.late_views.lock().unwrap_or_else(PoisonError::into_inner).insert(database.to_owned());
+    }
+
+    pub(crate) fn has_late_views(&self, database: &str) -> bool {
+        self.late_views.lock().unwrap_or_else(PoisonError::into_inner).contains(database)
     }
 
     /// The least that a statement of this kind takes.

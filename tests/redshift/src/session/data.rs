@@ -48,7 +48,7 @@ impl Session {
         if let Some(source) = &parsed.merge_source {
             self.table(source).await?;
         }
-        let rewritten = sql::rewrite(parsed, table.as_ref(), &self.values)?;
+        let rewritten = self.rewrite(parsed, table.as_ref()).await?;
         self.situation.from_query = rewritten.from_query;
         if let Some(table) = &table {
             self.situation.table = table.oid;
@@ -200,7 +200,7 @@ impl Session {
         if let Some(target) = &parsed.target {
             table = Some(self.table(target).await?);
         }
-        let rewritten = sql::rewrite(&parsed, table.as_ref(), &self.values)?;
+        let rewritten = self.rewrite(&parsed, table.as_ref()).await?;
         let situation = self.situation;
         let statement = self.connection.prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(rewritten.sql))).await;
         let statement = statement.map_err(|error| translate(&error, situation))?;
@@ -215,7 +215,7 @@ impl Session {
 
     pub(super) async fn explain(&mut self, cursor: &sql::Cursor) -> Result<Outcome, Refusal> {
         let parsed = sql::parse_query(cursor)?;
-        let rewritten = sql::rewrite(&parsed, None, &self.values)?;
+        let rewritten = self.rewrite(&parsed, None).await?;
         self.send(Kind::Other, &format!("EXPLAIN {}", rewritten.sql)).await
     }
 

@@ -40,11 +40,14 @@ impl Session {
                 self.drop_all("TABLE", if_exists, &names, cascade).await?;
                 Ok(done("DROP TABLE"))
             }
-            Command::CreateView { or_replace, name, columns, query } => {
+            Command::CreateView { or_replace, name, query, late: true, .. } => {
+                self.create_late_view(or_replace, &name, &query).await
+            }
+            Command::CreateView { or_replace, name, columns, query, .. } => {
                 self.create_view(or_replace, &name, &columns, &query).await
             }
             Command::DropView { if_exists, names, cascade } => {
-                self.drop_all("VIEW", if_exists, &names, cascade).await?;
+                self.drop_views(if_exists, &names, cascade).await?;
                 Ok(done("DROP VIEW"))
             }
             Command::CreateSchema { if_not_exists, name, owner } => {
@@ -62,6 +65,8 @@ impl Session {
                 let if_exists = if if_exists { "IF EXISTS " } else { "" };
                 let cascade = if cascade { " CASCADE" } else { "" };
                 self.postgres(&format!("DROP SCHEMA {if_exists}{}{cascade}", quote_ident(&sql_name(&name)))).await?;
+                self.postgres(&format!("DELETE FROM tw_log.late_views WHERE schema_name = {}", quote_literal(&name)))
+                    .await?;
                 Ok(done("DROP SCHEMA"))
             }
             Command::CreateUser { name, password, superuser } => {
@@ -86,32 +91,17 @@ impl Session {
         }
     }
 
-    async fn drop_all(&mut self, what: &str, if_exists: bool, names: &[Name], cascade: bool) -> Result<(), Refusal> {
+    pub(super) async fn drop_all(
+        &mut self,
+        what: &str,
+        if_exists: bool,
+        names: &[Name],
+        cascade: bool,
+    ) -> Result<(), Refusal> {
         let names: Vec<_> = names.iter().map(Self::sql_path).collect();
         let if_exists = if if_exists { "IF EXISTS " } else { "" };
         let cascade = if cascade { " CASCADE" } else { "" };
         self.postgres(&format!("DROP {what} {if_exists}{}{cascade}", names.join(", "))).await
-    }
-
-    async fn create_view(
-        &mut self,
-        or_replace: bool,
-        name: &Name,
-        columns: &[String],
-        query: &str,
-    ) -> Result<Outcome, Refusal> {
-        let text = self.rewrite_query(query)?;
-        let path = self.path_to_create(name);
-        let columns: Vec<_> = columns.iter().map(|column| quote_ident(&sql_name(column))).collect();
-        let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
-        let or_replace = if or_replace { "OR REPLACE " } else { "" };
-        self.postgres(&format!("CREATE {or_replace}VIEW {path}{columns} AS {text}")).await?;
-        self.postgres(&format!(
-            "COMMENT ON VIEW {path} IS {}",
-            quote_literal(&serde_json::json!({ "name": name.name }).to_string())
-        ))
-        .await?;
-        Ok(done("CREATE VIEW"))
     }
 
     /// The text of a query for PostgreSQL.
@@ -120,12 +110,16 @@ impl Session {
         Ok(sql::rewrite(&sql::parse_query(&cursor)?, None, &self.values)?.sql)
     }
 
-    /// The name under which something new is made: without a schema, in the first of the path.
-    pub(super) fn path_to_create(&self, name: &Name) -> String {
+    /// The schema in which something new is made: without one, the first of the path.
+    pub(super) fn schema_to_create(&self, name: &Name) -> String {
         let scope = self.scope();
         let mut first = scope.search_path.iter().filter(|schema| **schema != self.user);
-        let schema = name.schema.clone().or_else(|| first.next().cloned()).unwrap_or_else(|| "public".to_owned());
-        Self::sql_path(&Name { schema: Some(schema), name: name.name.clone() })
+        name.schema.clone().or_else(|| first.next().cloned()).unwrap_or_else(|| "public".to_owned())
+    }
+
+    /// PostgreSQL's name for something new.
+    pub(super) fn path_to_create(&self, name: &Name) -> String {
+        Self::sql_path(&Name { schema: Some(self.schema_to_create(name)), name: name.name.clone() })
     }
 
     async fn create_table(&mut self, create: &CreateTable) -> Result<Outcome, Refusal> {
@@ -157,7 +151,7 @@ impl Session {
         }
     }
 
-    async fn exists(&mut self, path: &str, temporary: bool) -> Result<bool, Refusal> {
+    pub(super) async fn exists(&mut self, path: &str, temporary: bool) -> Result<bool, Refusal> {
         let situation = self.situation;
         let place = if temporary { format!("pg_temp.{path}") } else { path.to_owned() };
         let row = sqlx::query("SELECT pg_catalog.to_regclass($1) IS NOT NULL")

@@ -8,6 +8,7 @@ mod results;
 mod settings;
 mod statement;
 mod transaction;
+mod views;
 
 use std::collections::HashSet;
 use std::sync::Arc;

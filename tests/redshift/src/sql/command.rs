@@ -51,6 +51,7 @@ pub(crate) enum Command {
         name: Name,
         columns: Vec<String>,
         query: String,
+        late: bool,
     },
     DropView {
         if_exists: bool,
@@ -348,11 +349,13 @@ fn create_view(cursor: &mut Cursor, text: &str, or_replace: bool) -> Result<Comm
     let Some(first) = cursor.rest().first() else { return Err(cursor.syntax_error()) };
     let query = ddl::text_from(text, first.span.start.line, first.span.start.column).trim();
     const LATE: &str = "with no schema binding";
-    let tail = query.len().checked_sub(LATE.len()).and_then(|at| query.get(at..));
-    if tail.is_some_and(|tail| tail.eq_ignore_ascii_case(LATE)) {
-        return Err(Refusal::new("0A000", "late-binding views are not served by the stand-in"));
+    let head = query.len().checked_sub(LATE.len()).filter(|at| query.is_char_boundary(*at)).unwrap_or_default();
+    let late = query[head..].eq_ignore_ascii_case(LATE);
+    if late && !columns.is_empty() {
+        return Err(Refusal::new("0A000", "names of columns of a late-binding view are not served by the stand-in"));
     }
-    Ok(Command::CreateView { or_replace, name, columns, query: query.to_owned() })
+    let query = if late { query[..head].trim_end() } else { query }.to_owned();
+    Ok(Command::CreateView { or_replace, name, columns, query, late })
 }
 
 fn create_user(cursor: &mut Cursor) -> Result<Command, Refusal> {

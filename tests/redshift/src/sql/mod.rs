@@ -22,7 +22,7 @@ pub(crate) use ddl::{
     AlterAction, AlterTable, ColumnSpec, CreateTable, DistStyle, Key, KeyKind, Name, Shape, SortKind, TableAttributes,
 };
 pub use kind::Kind;
-pub(crate) use query::{Parameters, Parsed, Values, parse as parse_query, rewrite};
+pub(crate) use query::{LateView, Parameters, Parsed, Rewritten, Values, parse as parse_query, rewrite};
 pub(crate) use split::split;
 pub(crate) use types::{sql_type, type_name_of_oid};
 

@@ -5,6 +5,7 @@ mod dml;
 mod expression;
 mod functions;
 mod label;
+mod late;
 mod qualify;
 mod relations;
 
@@ -20,8 +21,9 @@ use sqlparser::tokenizer::{Location, Token};
 
 use super::cursor::Cursor;
 use super::ddl::Name;
-use crate::catalog::{Table, sql_name};
+use crate::catalog::{Scope, Table, sql_name};
 use crate::{ColumnType, Refusal};
+pub(crate) use late::LateView;
 
 /// A parsed query or data manipulation.
 #[derive(Clone, Debug)]
@@ -47,6 +49,10 @@ pub(crate) struct Values {
     pub(crate) backend_pid: i32,
     /// Parameters.
     pub(crate) parameters: Parameters,
+    /// Views whose text stands for them.
+    pub(crate) late_views: Vec<LateView>,
+    /// How the names in them are understood.
+    pub(crate) scope: Scope,
 }
 
 /// What stands for `$1`, `$2` ….
@@ -68,10 +74,19 @@ pub(crate) struct Rewritten {
     pub(crate) sql: String,
     /// Whether it inserts a query's rows rather than VALUES.
     pub(crate) from_query: bool,
+    /// Whether it names a user's table or view without its schema.
+    pub(crate) has_bare_relation: bool,
 }
 
 /// Parses the tokens of a query or data manipulation.
 pub(crate) fn parse(cursor: &Cursor) -> Result<Parsed, Refusal> {
+    let statement = parse_statement(cursor)?;
+    let (target, merge_source) = dml::targets(&statement, cursor)?;
+    Ok(Parsed { statement, cursor: cursor.clone(), target, merge_source })
+}
+
+/// Parses all tokens as one statement.
+fn parse_statement(cursor: &Cursor) -> Result<Statement, Refusal> {
     let dialect = RedshiftSqlDialect {};
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(cursor.rest().to_vec());
     let statement = parser.parse_statement().map_err(|error| syntax_error(cursor, &error))?;
@@ -79,8 +94,7 @@ pub(crate) fn parse(cursor: &Cursor) -> Result<Parsed, Refusal> {
     if next.token != Token::EOF {
         return Err(cursor.syntax_error_on(next.span.start));
     }
-    let (target, merge_source) = dml::targets(&statement, cursor)?;
-    Ok(Parsed { statement, cursor: cursor.clone(), target, merge_source })
+    Ok(statement)
 }
 
 /// Turns the parser's message into Redshift's.
@@ -106,6 +120,8 @@ pub(crate) fn rewrite(parsed: &Parsed, table: Option<&Table>, values: &Values) -
         from_query: false,
         ctes: HashSet::new(),
         has_user_relation: false,
+        has_bare_relation: false,
+        expanded: 0,
         leader_only: false,
     };
     if let ControlFlow::Break(refusal) = statement.visit(&mut walk) {
@@ -117,11 +133,11 @@ pub(crate) fn rewrite(parsed: &Parsed, table: Option<&Table>, values: &Values) -
             "Specified types or functions (one per INFO message) not supported on Redshift tables.",
         ));
     }
-    let from_query = walk.from_query;
+    let (from_query, has_bare_relation) = (walk.from_query, walk.has_bare_relation);
     if let Some(table) = table {
         dml::fit_literals(&mut statement, table);
     }
-    Ok(Rewritten { sql: statement.to_string(), from_query })
+    Ok(Rewritten { sql: statement.to_string(), from_query, has_bare_relation })
 }
 
 /// The walk over one statement.
@@ -134,6 +150,10 @@ struct Walk<'a> {
     ctes: HashSet<String>,
     /// Whether a table or view of a user is named.
     has_user_relation: bool,
+    /// Whether one is named without its schema.
+    has_bare_relation: bool,
+    /// Views whose text has been put in.
+    expanded: usize,
     /// A function was met that only the leader node has.
     leader_only: bool,
 }
@@ -164,7 +184,7 @@ impl VisitorMut for Walk<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> Flow {
-        flow(self.check_table_factor(factor))
+        flow(self.expand(factor).and_then(|()| self.check_table_factor(factor)))
     }
 
     fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> Flow {

@@ -89,6 +89,7 @@ impl Walk<'_> {
             Some(schema) if HIDDEN.contains(&schema) => Err(missing()),
             _ => {
                 self.has_user_relation = true;
+                self.has_bare_relation |= schema.is_none();
                 Ok(())
             }
         }

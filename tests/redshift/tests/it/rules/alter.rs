@@ -113,3 +113,28 @@ async fn d4_append_moves_rows_and_commits() {
     assert_eq!(client.rows("SELECT count(*) FROM a UNION ALL SELECT count(*) FROM b").await, ["1", "0"]);
     assert_eq!(client.error("ALTER TABLE a APPEND FROM c").await.0, "0A000");
 }
+
+#[tokio::test]
+async fn d4_late_binding_views_hold_nothing() {
+    let mut client = Client::new("d4_late").await;
+    client.run("CREATE SCHEMA s; CREATE TABLE s.t (a INT, b VARCHAR(4)); INSERT INTO s.t VALUES (1, 'x')").await;
+    assert_eq!(
+        client.error("SET search_path TO s; CREATE VIEW v AS SELECT a FROM t WITH NO SCHEMA BINDING").await.0,
+        "42601"
+    );
+    client.run("CREATE VIEW s.v AS SELECT a, b FROM s.t WHERE b <> 'it''s' WITH NO SCHEMA BINDING").await;
+    client.run("CREATE VIEW s.w AS SELECT v.b FROM s.v AS v with no schema binding").await;
+    assert_eq!(client.rows("SELECT v.a, w.b FROM s.v JOIN s.w ON w.b = v.b").await, ["1|x"]);
+    let listed = "SELECT table_name FROM information_schema.tables WHERE table_type = 'VIEW' ORDER BY 1";
+    assert_eq!(client.rows(listed).await, ["v", "w"]);
+    assert_eq!(client.error("CREATE VIEW s.v AS SELECT 1 AS a WITH NO SCHEMA BINDING").await.0, "42P07");
+    // The table changes and goes; the view comes back with it.
+    client.run("ALTER TABLE s.t DROP COLUMN a; ALTER TABLE s.t ADD COLUMN a VARCHAR(9) DEFAULT 'new'; SET search_path TO s").await;
+    assert_eq!(client.rows("SELECT a FROM v").await, ["new"]);
+    client.run("DROP TABLE s.t").await;
+    assert_eq!(client.error("SELECT a FROM v").await.0, "42P01");
+    client.run("CREATE OR REPLACE VIEW s.v AS SELECT 2 AS a WITH NO SCHEMA BINDING").await;
+    assert_eq!(client.rows("SELECT a FROM s.v").await, ["2"]);
+    client.run("BEGIN; DROP VIEW s.v; ROLLBACK; DROP VIEW s.w").await;
+    assert_eq!(client.rows(listed).await, ["v"]);
+}
