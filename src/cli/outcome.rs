@@ -122,7 +122,7 @@ fn of_apply(error: &ApplyError) -> Verdict {
         ApplyError::Warehouse(e) => of_warehouse(e),
         ApplyError::Log(e) => of_log(e),
         ApplyError::Store(e) | ApplyError::Schema(SchemaError::Store(e)) => (of_store(e), None),
-        ApplyError::Schema(_) | ApplyError::Unsupported(_) => (Exit::Data, None),
+        ApplyError::Schema(_) => (Exit::Data, None),
         ApplyError::Undecided { .. } => (Exit::Fenced, None),
     }
 }

@@ -1,6 +1,6 @@
 //! Which target a source table goes to, and how.
 
-use super::{Deletes, InvalidText, KeyScope, LakeChanges, TableRule, TinyInt1, ZeroDates};
+use super::{Deletes, InvalidText, KeyScope, LakeChanges, Publish, TableRule, TinyInt1, ZeroDates};
 use crate::model::Target;
 
 /// Schemas of MySQL itself and of Vitess. Compared without case: some have been written in capitals.
@@ -22,6 +22,8 @@ pub struct TablePolicy {
     pub deletes: Deletes,
     /// Which changes the lake keeps.
     pub lake: LakeChanges,
+    /// When rows of a snapshot show.
+    pub publish: Publish,
     /// Tables of one group are merged together.
     pub group: String,
     /// What TINYINT(1) becomes.
@@ -60,6 +62,7 @@ impl TableRules {
             updated_at: rule.updated_at.clone(),
             deletes: rule.deletes,
             lake: rule.lake,
+            publish: rule.publish,
             group: rule.group.clone(),
             tinyint1: rule.tinyint1,
             zero_dates: rule.zero_dates,

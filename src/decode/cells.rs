@@ -125,7 +125,13 @@ impl Plan {
 
     /// Text, bytes, and what travels as such.
     #[inline]
-    fn bytes(&self, op: &ColumnOp, read: Read, bytes: &[u8], column: &mut ColumnBuilder) -> Result<Option<Note>, Fault> {
+    fn bytes(
+        &self,
+        op: &ColumnOp,
+        read: Read,
+        bytes: &[u8],
+        column: &mut ColumnBuilder,
+    ) -> Result<Option<Note>, Fault> {
         match read {
             Read::Utf8 { .. } | Read::Binary { .. } | Read::Json { .. } => {
                 value::bytes_of(column)?.push(bytes)?;

@@ -1,7 +1,7 @@
 //! One session: take the group, catch up what was parked, then tick after tick.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,7 +9,8 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Apply, ApplyError, catch_up,
+    Apply, ApplyError,
+    catch_up::{CatchUp, Stepped},
     cursor::{Cursor, Scope, Work},
     tick::{Targets, Tick},
 };
@@ -17,7 +18,10 @@ use crate::{
     lake::{LogReader, ReadFrom, SystemClock, WriterId},
     model::{Origin, Shard},
     pipeline::backoff::Backoff,
-    warehouse::{Claim, Fence, GroupState, LogPosition, Move, WarehouseError, Watermark},
+    warehouse::{
+        Claim, Exception, ExceptionChange, ExceptionKind, Fence, GroupState, LogPosition, Move, WarehouseError,
+        Watermark,
+    },
 };
 
 /// How long a watermark may lag behind entries that change nothing. Each move is a commit in the warehouse, and nobody waits
@@ -35,8 +39,8 @@ pub(super) struct Session<'a> {
     pub(super) number: u64,
     pub(super) targets: Targets,
     readers: BTreeMap<Shard, Reader>,
-    /// Origins that are left to their exceptions.
-    pub(super) behind: BTreeSet<Origin>,
+    /// Origins that have exceptions.
+    behind: BTreeMap<Origin, CatchUp>,
 }
 
 /// A shard's log as the group reads it.
@@ -62,7 +66,7 @@ pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -
         number: 0,
         targets: Targets::default(),
         readers: BTreeMap::new(),
-        behind: state.exceptions.keys().cloned().collect(),
+        behind: state.exceptions.iter().map(|(origin, e)| (origin.clone(), CatchUp::of(origin, e))).collect(),
     };
     let worked = session.work(state, backoff).await;
     if worked.is_ok() {
@@ -118,7 +122,6 @@ impl Apply {
 impl Session<'_> {
     async fn work(&mut self, state: GroupState, backoff: &mut Backoff) -> Result<(), ApplyError> {
         self.open_logs(&state).await?;
-        catch_up::run(self, &state).await?;
         self.count_parked();
         let mut stop = self.apply.stop.clone();
         let mut drain = self.apply.drain.clone();
@@ -140,11 +143,12 @@ impl Session<'_> {
                 self.perform(tick).await?;
                 moved = Instant::now();
                 backoff.reset();
-            } else if drained {
+            } else if drained && !self.catch_up().await? {
                 return Ok(());
             }
+            let more = self.catch_up().await?;
             self.caught_up();
-            if !drained {
+            if !drained && !more {
                 let rest = self.apply.tick.saturating_sub(began.elapsed());
                 tokio::select! {
                     () = self.pause(rest) => {}
@@ -185,7 +189,7 @@ impl Session<'_> {
     async fn gather(&mut self) -> Result<Tick, ApplyError> {
         let mut work = Work::default();
         let mut began = BTreeMap::new();
-        let scope = Scope::AllBut(self.behind.clone());
+        let scope = Scope::AllBut(self.behind.keys().cloned().collect());
         let owns = |origin: &Origin| self.apply.owns(origin);
         // Entries may come as fast as they are read: a tick that waited for the end of the log would never begin.
         let until = Instant::now();
@@ -198,17 +202,36 @@ impl Session<'_> {
                 reader.cursor.push(entry.entry);
             }
             began.insert(shard.clone(), reader.cursor.position());
-            reader.cursor.take(&mut work, self.apply.tick_bytes, &scope, &owns)?;
+            reader.cursor.take(&mut work, self.apply.tick_bytes, &scope, &owns);
         }
         let moves = self.readers.iter().filter_map(|(shard, r)| r.next_move(shard, &work)).collect();
-        Ok(Tick { work, moves, exceptions: Vec::new(), began })
+        let exceptions = work.begun.iter().filter_map(|(origin, begun)| self.hold(origin, *begun)).collect();
+        Ok(Tick { work, moves, exceptions, began, again_from: None })
     }
 
     async fn perform(&mut self, tick: Tick) -> Result<(), ApplyError> {
         let (committed_at, rows) = (tick.work.committed_at.clone(), tick.work.rows.clone());
         let moves = tick.moves.clone();
+        let began = tick.began.clone();
+        let held: Vec<(Origin, LogPosition)> = {
+            let opened = tick.exceptions.iter().filter_map(|c| Some((c.origin.clone(), c.to.as_ref()?.position)));
+            opened.collect()
+        };
+        let ended = tick.work.ended.clone();
         let parked = self.apply.perform(&self.fence, &mut self.number, &mut self.targets, tick).await?;
-        self.behind.extend(parked);
+        for (origin, begun) in held {
+            self.behind.insert(origin.clone(), CatchUp::held(origin, begun));
+        }
+        for origin in parked {
+            let Some(position) = began.get(&origin.shard).copied() else { continue };
+            let stands = self.behind.get(&origin).filter(|c| c.is_parked()).map_or(position, CatchUp::stands);
+            self.behind.insert(origin.clone(), CatchUp::parked(origin, stands));
+        }
+        for origin in ended {
+            if let Some(behind) = self.behind.get_mut(&origin) {
+                behind.snapshot_ended();
+            }
+        }
         self.count_parked();
         for step in moves {
             if let Some(reader) = self.readers.get_mut(&step.shard) {
@@ -223,8 +246,46 @@ impl Session<'_> {
     }
 
     fn count_parked(&self) {
-        let parked = self.behind.iter().filter(|origin| self.apply.owns(origin)).count();
+        let parked = self.behind.iter().filter(|(origin, c)| c.is_parked() && self.apply.owns(origin)).count();
         self.apply.metrics.group(&self.apply.group).parked(parked as u64);
+    }
+
+    /// The exception of an origin whose snapshot begins. One that is parked begins anew with it: all its rows come again. One
+    /// that is held already waits for the newer snapshot, and one that follows meets it by itself.
+    fn hold(&self, origin: &Origin, begun: LogPosition) -> Option<ExceptionChange> {
+        let known = self.behind.get(origin);
+        if known.is_some_and(|c| !c.is_parked()) {
+            return None;
+        }
+        let to = Exception { kind: ExceptionKind::Held, position: begun, reason: String::new() };
+        Some(ExceptionChange { origin: origin.clone(), from: known.map(CatchUp::stands), to: Some(to) })
+    }
+
+    /// Brings every origin that has an exception forward by one tick; answers whether any came forward.
+    async fn catch_up(&mut self) -> Result<bool, ApplyError> {
+        let mut moved = false;
+        for origin in self.behind.keys().cloned().collect::<Vec<_>>() {
+            if !self.apply.owns(&origin) {
+                continue;
+            }
+            let Some(mut behind) = self.behind.remove(&origin) else { continue };
+            let stepped = behind.step(self).await;
+            match stepped {
+                Ok(Stepped::Arrived) => {
+                    tracing::info!(%origin, "the table has caught up");
+                    moved = true;
+                }
+                Ok(stepped) => {
+                    moved |= stepped == Stepped::Moved;
+                    self.behind.insert(origin, behind);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        if moved {
+            self.count_parked();
+        }
+        Ok(moved)
     }
 
     fn caught_up(&self) {

@@ -96,7 +96,7 @@ impl ExtractError {
             Self::Connect(e) | Self::Unfit(UnfitError::Connect(e)) => !e.is_definite(),
             Self::Unfit(UnfitError::Query(_)) => true,
             Self::Unfit(UnfitError::Unfit { .. }) => false,
-            Self::Start(e) => e.remedy() != Remedy::Operator,
+            Self::Start(e) | Self::Catalog(CatalogError::Start(e)) => e.remedy() != Remedy::Operator,
             // What comes here has been retried inside, or is the operator's.
             Self::Stream(_) => false,
             Self::Catalog(CatalogError::Connect(e)) => !e.is_definite(),

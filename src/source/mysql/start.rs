@@ -228,6 +228,19 @@ impl Visible {
     }
 }
 
+impl Visible {
+    /// Whether a stream that stands at `position` has passed everything that was visible.
+    pub fn is_reached(&self, position: &Position, executed: &Executed) -> bool {
+        match self {
+            Self::Executed(visible) => executed.covers(visible),
+            Self::UpTo { file, offset, .. } => position
+                .file
+                .as_ref()
+                .is_some_and(|read| (file_number(read), position.offset) >= (file_number(file), *offset)),
+        }
+    }
+}
+
 /// The number behind the last point: binlog files of one server are counted.
 fn file_number(file: &str) -> Option<u64> {
     file.rsplit_once('.')?.1.parse().ok()

@@ -16,15 +16,9 @@ pub(super) enum KeyKind {
     /// ENUM, SET, BIT: by their number, which is also their order.
     Numbered,
     /// DECIMAL: its text, which would be compared as DOUBLE if it stayed one.
-    Decimal {
-        precision: u8,
-        scale: u8,
-    },
+    Decimal { precision: u8, scale: u8 },
     /// Text in the column's character set.
-    Text {
-        charset: String,
-        collation: String,
-    },
+    Text { charset: String, collation: String },
     /// Bytes.
     Bytes,
 }

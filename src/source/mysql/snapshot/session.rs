@@ -1,9 +1,6 @@
 //! A connection that reads chunks.
 
-use mysql_async::{
-    BinaryProtocol, Conn, Error as DriverFailure, Params, QueryResult, Row, Value,
-    prelude::Queryable,
-};
+use mysql_async::{BinaryProtocol, Conn, Error as DriverFailure, Params, QueryResult, Row, Value, prelude::Queryable};
 
 use super::{
     cell::{Cell, DateParts, TimeParts},
@@ -22,6 +19,9 @@ pub enum SnapshotError {
     /// A statement failed.
     #[error("cannot read rows of the source")]
     Query(#[from] DriverFailure),
+    /// The place in the binlog cannot be told.
+    #[error(transparent)]
+    End(Box<crate::source::mysql::start::StartError>),
     /// The server answered with something that is no key.
     #[error("the source answered with a key that has a NULL in it")]
     NullKey,

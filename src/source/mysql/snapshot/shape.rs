@@ -9,7 +9,10 @@ use super::{
     key::{KeyColumn, KeyKind},
     sql,
 };
-use crate::source::mysql::table_map::{ColumnMap, Flavor, MysqlType, PrimaryKeyPart, TableMap};
+use crate::source::mysql::{
+    catalog::CatalogError,
+    table_map::{ColumnMap, Flavor, MysqlType, PrimaryKeyPart, TableMap},
+};
 
 /// Collation id of bytes.
 const BINARY: u16 = 63;
@@ -41,11 +44,16 @@ pub struct Shape {
 /// A table cannot be read by a snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum ShapeError {
-    /// The server cannot be asked.
+    /// A query failed.
     #[error("cannot read the catalog of the source")]
     Query(#[from] DriverFailure),
+    /// The server cannot be asked.
+    #[error(transparent)]
+    Catalog(CatalogError),
     /// A column whose values come in another form than in the binlog.
-    #[error("column {column} is of type {declared}, which a snapshot cannot read; exclude the table, or change the type")]
+    #[error(
+        "column {column} is of type {declared}, which a snapshot cannot read; exclude the table, or change the type"
+    )]
     Type {
         /// The column.
         column: String,
@@ -77,8 +85,7 @@ impl Shape {
         let (index, key, unique) = match primary.is_empty() {
             false => ("PRIMARY".to_owned(), primary, false),
             true => {
-                let keys: Vec<(String, String)> =
-                    conn.exec(crate::source::mysql::sql::UNIQUE_KEYS, names).await?;
+                let keys: Vec<(String, String)> = conn.exec(crate::source::mysql::sql::UNIQUE_KEYS, names).await?;
                 let index = keys.first().map(|(name, _)| name.clone()).unwrap_or_default();
                 let key = keys.into_iter().filter(|(name, _)| *name == index).map(|(_, column)| column).collect();
                 (index, key, true)
@@ -92,7 +99,11 @@ impl Shape {
             columns: described.iter().map(Described::read).collect(),
             key: places.iter().filter_map(|place| described.get(*place)).map(Described::key).collect(),
             index,
-            booleans: described.iter().filter(|c| c.declared.starts_with("tinyint(1)")).map(|c| c.name.clone()).collect(),
+            booleans: described
+                .iter()
+                .filter(|c| c.declared.starts_with("tinyint(1)"))
+                .map(|c| c.name.clone())
+                .collect(),
             map: TableMap {
                 flags: 0,
                 database: database.to_owned(),
@@ -170,7 +181,8 @@ impl Described {
 
     fn map(&self) -> Result<ColumnMap, ShapeError> {
         let kind = self.kind().filter(|_| !self.declared.contains("COMPRESSED"));
-        let kind = kind.ok_or_else(|| ShapeError::Type { column: self.name.clone(), declared: self.declared.clone() })?;
+        let kind =
+            kind.ok_or_else(|| ShapeError::Type { column: self.name.clone(), declared: self.declared.clone() })?;
         let text = matches!(kind, MysqlType::Char { .. } | MysqlType::VarChar { .. } | MysqlType::Blob { .. });
         let collation = match (self.is_labelled(), &self.charset) {
             (true, _) => Some(UTF8MB4),

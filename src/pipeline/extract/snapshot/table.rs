@@ -1,0 +1,233 @@
+//! One table: cut into chunks, several of them read at a time.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
+
+use super::{
+    News, Parts,
+    chunk::{self, ChunkFailure, ChunkRows},
+    progress::Progress,
+    readers::Readers,
+};
+use crate::{
+    batch::{Budget, Sealed},
+    decode::{Declared, Plan, Policies},
+    metrics::{Metrics, ShardMetrics},
+    model::{Origin, Seq, Target},
+    pipeline::{
+        backoff::Backoff,
+        extract::{
+            decoder::{Limits, count_sealed},
+            files::FileMaker,
+        },
+    },
+    source::mysql::{
+        connect::Address,
+        snapshot::{Fate, Range, Shape, SnapshotError},
+        start,
+    },
+};
+
+/// Rows of a chunk are chosen for this much of the table's data: a statement of a second or so, and a few files.
+const CHUNK_BYTES: u64 = 32 << 20;
+
+/// Fewest rows of a chunk, unless configured lower.
+const CHUNK_ROWS_MIN: u64 = 1000;
+
+/// How long to wait before a table that is gone is looked for again: the binlog will say what happened to it.
+const GONE_AGAIN: Duration = Duration::from_secs(5);
+
+/// Everything that reading one table needs.
+#[derive(Clone, Debug)]
+pub(in crate::pipeline::extract) struct Job {
+    /// The table's place in the decode thread.
+    pub(in crate::pipeline::extract) table: usize,
+    pub(in crate::pipeline::extract) origin: Origin,
+    pub(in crate::pipeline::extract) target: Target,
+    /// Number of every row.
+    pub(in crate::pipeline::extract) seq: Seq,
+    pub(in crate::pipeline::extract) shape: Arc<Shape>,
+    pub(in crate::pipeline::extract) plan: Arc<Plan>,
+    pub(in crate::pipeline::extract) policies: Policies,
+    pub(in crate::pipeline::extract) readers: Arc<Readers>,
+    pub(in crate::pipeline::extract) address: Address,
+    pub(in crate::pipeline::extract) files: FileMaker,
+    pub(in crate::pipeline::extract) parts: Parts,
+    pub(in crate::pipeline::extract) budget: Budget,
+    pub(in crate::pipeline::extract) limits: Limits,
+    pub(in crate::pipeline::extract) patience: Option<Duration>,
+    pub(in crate::pipeline::extract) metrics: Arc<ShardMetrics>,
+    pub(in crate::pipeline::extract) process: Arc<Metrics>,
+}
+
+/// How reading a table ended before its end.
+#[derive(Debug)]
+enum Stopped {
+    /// Its definition is another one.
+    Changed,
+    /// For the operator.
+    Refused(String),
+    /// The session must end: the lake fails, or a defect.
+    Failed(crate::pipeline::extract::ExtractError),
+}
+
+impl Job {
+    pub(super) fn count_sealed(&self, sealed: &Sealed) {
+        count_sealed(&self.metrics, &self.process, &self.target, self.plan.schema(), sealed);
+    }
+
+    /// Reads what `progress` lacks and tells `news`. Ends by itself when all is read; may be dropped at any time.
+    pub(in crate::pipeline::extract) async fn run(self, mut progress: Progress, news: mpsc::Sender<News>) {
+        let mut backoff = Backoff::new(self.patience);
+        let (table, seq) = (self.table, self.seq);
+        loop {
+            let before = progress.rows;
+            let said = match self.read_all(&mut progress, &news).await {
+                Ok(()) => match self.end().await {
+                    Ok(until) => News::Complete { table, seq, until },
+                    Err(e) => {
+                        self.again(&mut backoff, &e).await;
+                        continue;
+                    }
+                },
+                Err(ChunkFailure::Source(e)) => match e.fate() {
+                    Fate::Again | Fate::Gone => {
+                        if progress.rows > before {
+                            backoff.reset();
+                        }
+                        if e.fate() == Fate::Gone {
+                            sleep(GONE_AGAIN).await;
+                        } else if !self.again(&mut backoff, &e).await {
+                            return self.stopped(Stopped::Refused(crate::pipeline::chain(&e)), &news).await;
+                        }
+                        continue;
+                    }
+                    Fate::Changed => return self.stopped(Stopped::Changed, &news).await,
+                    Fate::Refused => {
+                        let reason = format!("it cannot be read: {}", crate::pipeline::chain(&e));
+                        return self.stopped(Stopped::Refused(reason), &news).await;
+                    }
+                },
+                Err(ChunkFailure::Value(e)) => {
+                    let stopped =
+                        if self.is_changed().await { Stopped::Changed } else { Stopped::Refused(e.to_string()) };
+                    return self.stopped(stopped, &news).await;
+                }
+                Err(ChunkFailure::Extract(e)) => return self.stopped(Stopped::Failed(e), &news).await,
+            };
+            // Nobody is there to hear it: the session has ended.
+            let _ = news.send(said).await;
+            return;
+        }
+    }
+
+    async fn stopped(&self, stopped: Stopped, news: &mpsc::Sender<News>) {
+        let (table, seq) = (self.table, self.seq);
+        let said = match stopped {
+            Stopped::Changed => News::Changed { table, seq },
+            Stopped::Refused(reason) => News::Refused { table, seq, reason },
+            Stopped::Failed(error) => News::Failed(Box::new(error)),
+        };
+        let _ = news.send(said).await;
+    }
+
+    /// Waits before another attempt; `false` when patience is over.
+    async fn again(&self, backoff: &mut Backoff, error: &SnapshotError) -> bool {
+        let Some(pause) = backoff.next() else { return false };
+        tracing::warn!(origin = %self.origin, error = crate::pipeline::chain(error), ?pause, "reading a table was interrupted; going on");
+        sleep(pause).await;
+        true
+    }
+
+    /// Whether the catalog has another schema for the table than the one that is read.
+    async fn is_changed(&self) -> bool {
+        let Ok(mut conn) = self.address.connect().await else { return true };
+        let map = &self.shape.map;
+        match Shape::read(&mut conn, &map.database, &map.table, map.flavor).await {
+            Ok(Some(shape)) => compile(&shape, &self.policies).map_or(true, |plan| plan.schema() != self.plan.schema()),
+            _ => true,
+        }
+    }
+
+    /// Behind which place of the stream everything is that the chunks saw.
+    async fn end(&self) -> Result<start::Visible, SnapshotError> {
+        let mut conn = self.address.connect().await?;
+        start::visible(&mut conn).await.map_err(|e| match e {
+            start::StartError::Query(source) => SnapshotError::Query(source),
+            other => SnapshotError::End(Box::new(other)),
+        })
+    }
+
+    async fn read_all(&self, progress: &mut Progress, news: &mpsc::Sender<News>) -> Result<(), ChunkFailure> {
+        let mut tasks = JoinSet::new();
+        let mut planned = VecDeque::from(progress.open());
+        while let Some(mut range) = planned.front().cloned().or_else(|| progress.rest()) {
+            let mut reader = tokio::select! {
+                biased;
+                reader = self.readers.take() => reader?,
+                Some(done) = tasks.join_next() => {
+                    self.settle(done, progress, news).await?;
+                    continue;
+                }
+            };
+            if planned.pop_front().is_none() {
+                let rows = self.chunk_rows();
+                range.up_to = reader.session.boundary(&self.shape, &range, rows).await?;
+                progress.plan(range.up_to.clone());
+            }
+            let job = self.clone();
+            tasks.spawn(async move {
+                let read = chunk::read(&job, &mut reader.session, &range).await;
+                if let Ok(chunk) = &read {
+                    job.readers.count(chunk.rows).await;
+                    job.readers.give_back(reader).await;
+                }
+                (range, read)
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            self.settle(done, progress, news).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in a chunk that has ended.
+    async fn settle(
+        &self,
+        done: Result<(Range, Result<ChunkRows, ChunkFailure>), tokio::task::JoinError>,
+        progress: &mut Progress,
+        news: &mpsc::Sender<News>,
+    ) -> Result<(), ChunkFailure> {
+        let (range, read) = done.map_err(|e| {
+            ChunkFailure::Extract(crate::pipeline::extract::ExtractError::Panicked {
+                what: format!("reading a chunk of {}", self.origin),
+                cause: e.to_string(),
+            })
+        })?;
+        let chunk = read?;
+        progress.finish(range.up_to.as_ref(), chunk.rows);
+        let (table, seq) = (self.table, self.seq);
+        let said = News::Chunk { table, seq, files: chunk.files, progress: Box::new(progress.clone()) };
+        // A session that has ended drops this task.
+        let _ = news.send(said).await;
+        Ok(())
+    }
+
+    /// Rows of a chunk.
+    fn chunk_rows(&self) -> u64 {
+        let most = self.readers.chunk_rows_max();
+        let by_bytes = CHUNK_BYTES.checked_div(self.shape.row_bytes).unwrap_or(most);
+        by_bytes.max(CHUNK_ROWS_MIN).min(most)
+    }
+}
+
+/// The plan of a shape.
+pub(in crate::pipeline::extract) fn compile(
+    shape: &Shape,
+    policies: &Policies,
+) -> Result<Plan, crate::decode::PlanError> {
+    let declared =
+        Declared { booleans: shape.booleans.iter().cloned().collect(), unique_key: shape.unique_key.clone() };
+    Plan::compile(&shape.map, &declared, policies)
+}
