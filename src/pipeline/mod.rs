@@ -5,6 +5,7 @@ mod backoff;
 pub mod check;
 pub mod extract;
 pub mod open;
+pub mod request;
 pub mod run;
 pub mod status;
 

@@ -24,7 +24,7 @@ use crate::{
     },
     source::mysql::{
         connect::Address,
-        snapshot::{Fate, Range, Shape, SnapshotError},
+        snapshot::{Bound, Fate, Range, Session, Shape, SnapshotError},
         start,
     },
 };
@@ -161,6 +161,7 @@ impl Job {
 
     async fn read_all(&self, progress: &mut Progress, news: &mpsc::Sender<News>) -> Result<(), ChunkFailure> {
         let mut tasks = JoinSet::new();
+        let mut stride = None;
         let mut planned = VecDeque::from(progress.open());
         while let Some(mut range) = planned.front().cloned().or_else(|| progress.rest()) {
             let mut reader = tokio::select! {
@@ -172,8 +173,7 @@ impl Job {
                 }
             };
             if planned.pop_front().is_none() {
-                let rows = self.chunk_rows();
-                range.up_to = reader.session.boundary(&self.shape, &range, rows).await?;
+                range.up_to = self.next_boundary(&mut reader.session, &range, &mut stride).await?;
                 progress.plan(range.up_to.clone());
             }
             let job = self.clone();
@@ -190,6 +190,34 @@ impl Job {
             self.settle(done, progress, news).await?;
         }
         Ok(())
+    }
+
+    /// Where the next piece of the rest ends; `None` when the rest is small enough to be one.
+    ///
+    /// A key that is one integer without large holes is cut by arithmetic. Any other is walked by the server, which costs it a
+    /// look at every key.
+    async fn next_boundary(
+        &self,
+        session: &mut Session,
+        rest: &Range,
+        stride: &mut Option<Stride>,
+    ) -> Result<Option<Bound>, SnapshotError> {
+        let rows = self.chunk_rows();
+        let stride = match stride {
+            Some(stride) => stride,
+            none => none.insert(match self.shape.has_integer_key() {
+                true => Stride::of(session.extremes(&self.shape).await?, self.shape.rows, rows),
+                false => Stride::Walk,
+            }),
+        };
+        match stride {
+            Stride::Walk => session.boundary(&self.shape, rest, rows).await,
+            Stride::Step { least, greatest, step } => {
+                let above = rest.above.as_ref().and_then(Bound::as_integer).unwrap_or(*least - 1);
+                let up_to = above + *step;
+                Ok(if up_to < *greatest { Bound::integer(up_to) } else { None })
+            }
+        }
     }
 
     /// Takes in a chunk that has ended.
@@ -222,6 +250,31 @@ impl Job {
     }
 }
 
+/// How a table is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stride {
+    /// By its keys.
+    Walk,
+    /// Every `step` numbers, between the least and the greatest key that there was when it began. Greater ones came later and
+    /// are in the stream.
+    Step { least: i128, greatest: i128, step: i128 },
+}
+
+impl Stride {
+    /// Holes may double the numbers of a piece: it never has more rows than numbers.
+    const HOLES_MAX: i128 = 2;
+
+    /// For keys between `extremes`, of which about `estimated` exist.
+    fn of(extremes: Option<(i128, i128)>, estimated: u64, rows: u64) -> Self {
+        let Some((least, greatest)) = extremes else { return Self::Walk };
+        let (numbers, rows) = (greatest - least + 1, i128::from(rows));
+        // The estimate can be half of the truth.
+        let dense = numbers <= i128::from(estimated).saturating_mul(2 * Self::HOLES_MAX).max(rows);
+        let holes = (numbers / i128::from(estimated.max(1))).clamp(1, Self::HOLES_MAX);
+        if dense { Self::Step { least, greatest, step: rows * holes } } else { Self::Walk }
+    }
+}
+
 /// The plan of a shape.
 pub(in crate::pipeline::extract) fn compile(
     shape: &Shape,
@@ -230,4 +283,23 @@ pub(in crate::pipeline::extract) fn compile(
     let declared =
         Declared { booleans: shape.booleans.iter().cloned().collect(), unique_key: shape.unique_key.clone() };
     Plan::compile(&shape.map, &declared, policies)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dense_integers_are_cut_by_arithmetic_and_others_walked() {
+        let step = |least, greatest, step| Stride::Step { least, greatest, step };
+        assert_eq!(Stride::of(Some((1, 1_000_000)), 990_000, 1000), step(1, 1_000_000, 1000));
+        assert_eq!(Stride::of(Some((1, 1_000_000)), 500_000, 1000), step(1, 1_000_000, 2000));
+        assert_eq!(Stride::of(Some((1, 1_000_000)), 1000, 1000), Stride::Walk);
+        assert_eq!(Stride::of(Some((-5, 5)), 0, 1000), step(-5, 5, 2000));
+        assert_eq!(
+            Stride::of(Some((i128::from(i64::MIN), i128::from(u64::MAX))), u64::MAX, 1000),
+            step(i128::from(i64::MIN), i128::from(u64::MAX), 1000)
+        );
+        assert_eq!(Stride::of(None, 0, 1000), Stride::Walk);
+    }
 }

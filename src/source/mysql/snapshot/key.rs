@@ -95,14 +95,14 @@ impl Bound {
         values.map(value).collect::<Option<_>>().map(Self)
     }
 
-    /// A bound of one integer.
-    pub(super) fn integer(n: i128) -> Option<Self> {
+    /// A bound of one integer; `None` beyond 64 bits.
+    pub fn integer(n: i128) -> Option<Self> {
         let value = i64::try_from(n).map(KeyValue::Int).or_else(|_| u64::try_from(n).map(KeyValue::UInt));
         value.ok().map(|v| Self(vec![v]))
     }
 
     /// The number of a bound of one integer.
-    pub(super) fn as_integer(&self) -> Option<i128> {
+    pub fn as_integer(&self) -> Option<i128> {
         match self.0[..] {
             [KeyValue::Int(n)] => Some(i128::from(n)),
             [KeyValue::UInt(n)] => Some(i128::from(n)),
@@ -113,11 +113,6 @@ impl Bound {
     /// Parameters in the order in which [`sql`](super::sql) compares them.
     pub(super) fn parameters(&self) -> Vec<Value> {
         super::sql::bind_order(self.0.len()).filter_map(|n| self.0.get(n)).map(KeyValue::value).collect()
-    }
-
-    /// Columns.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
     }
 }
 

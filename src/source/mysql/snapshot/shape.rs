@@ -124,7 +124,7 @@ impl Shape {
     }
 
     /// Whether the key is one integer.
-    pub(super) fn has_integer_key(&self) -> bool {
+    pub fn has_integer_key(&self) -> bool {
         let [key] = &self.key[..] else { return false };
         let kind = self.map.columns.iter().find(|c| c.name.as_ref() == Some(&key.name)).map(|c| c.kind);
         matches!(
