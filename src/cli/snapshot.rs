@@ -21,7 +21,7 @@ pub(super) struct SnapshotArgs {
     config: ConfigArgs,
     /// Tables to read, such as shop.orders or 'shop_*.orders_[0-9]*'; repeat for more.
     #[arg(long = "table", value_name = "PATTERN", required = true)]
-    tables: Vec<Pattern>,
+    patterns: Vec<Pattern>,
     /// Ask only this shard of the configuration; repeat for more [default: all].
     #[arg(long = "shard", value_name = "NAME", env = "TAILWATER_SHARD", value_delimiter = ' ')]
     shards: Vec<String>,
@@ -31,9 +31,9 @@ pub(super) struct SnapshotArgs {
 pub(super) async fn execute(args: SnapshotArgs, shell: &Shell) -> Result<Exit, Failure> {
     let mut job = Job::prepare(shell, &args.config, Role::Extract)?;
     job.choose_shards(&args.shards)?;
-    let asked = request::snapshots(&job.config, &job.shards, &args.tables).await;
+    let asked = request::snapshots(&job.config, &job.shards, &args.patterns).await;
     let asked = asked.map_err(|e| outcome::explain(RunError::Store(e)))?;
-    let tables = args.tables.iter().map(Pattern::to_string).collect::<Vec<_>>().join(", ");
+    let tables = args.patterns.iter().map(Pattern::to_string).collect::<Vec<_>>().join(", ");
     tracing::info!(tables, shards = job.shards.len(), requests = asked, "asked for snapshots");
     Ok(Exit::Ok)
 }

@@ -238,12 +238,14 @@ impl CatchUp {
         let change = ExceptionChange { origin: self.origin.clone(), from: Some(self.stands), to };
         let began = BTreeMap::from([(self.origin.shard.clone(), self.stands)]);
         let tick = Tick { work, moves: Vec::new(), exceptions: vec![change], began, again_from };
+        let rows = tick.work.rows.get(&self.origin.shard).copied().unwrap_or_default();
         let parked: BTreeSet<Origin> =
             session.apply.perform(&session.fence, &mut session.number, &mut session.targets, tick).await?;
         if parked.contains(&self.origin) {
             *self = Self::parked(self.origin.clone(), again_from.unwrap_or(self.stands));
             return Ok(false);
         }
+        session.apply.metrics.shard(&self.origin.shard).applied(0, rows, 0);
         Ok(true)
     }
 }
@@ -297,7 +299,7 @@ async fn read_until(log: &mut LogReader, cursor: &mut Cursor, limit: LogPosition
 
 impl super::Apply {
     /// When rows of an origin's snapshot show.
-    fn publish(&self, origin: &Origin) -> Publish {
+    pub(super) fn publish(&self, origin: &Origin) -> Publish {
         self.rules.resolve(&origin.database, &origin.table).map(|rule| rule.publish).unwrap_or_default()
     }
 

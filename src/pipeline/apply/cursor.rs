@@ -56,6 +56,8 @@ pub struct Work {
     pub begun: BTreeMap<Origin, LogPosition>,
     /// Origins with an exception of whose snapshots the cursor passed an end.
     pub ended: BTreeSet<Origin>,
+    /// Origins with an exception of whose snapshots the cursor passed rows.
+    pub passed: BTreeSet<Origin>,
     /// Where the cursor stopped because another snapshot of its one origin begins there.
     pub held: Option<LogPosition>,
     /// Origins with rows or floors in the tick: a later schema change of theirs waits for the next tick.
@@ -65,7 +67,7 @@ pub struct Work {
 impl Work {
     /// Whether there is nothing to stage, merge or change.
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.schemas.is_empty() && self.begun.is_empty()
+        self.tables.is_empty() && self.schemas.is_empty() && self.begun.is_empty() && self.ended.is_empty()
     }
 }
 
@@ -176,8 +178,9 @@ impl Work {
                 let origin = step.origin();
                 let excepted = others.contains(origin) || self.begun.contains_key(origin);
                 match step {
-                    Step::SnapshotBegin { .. } => drop(self.begun.entry(origin.clone()).or_insert(place)),
-                    Step::SnapshotEnd { .. } if excepted => drop(self.ended.insert(origin.clone())),
+                    Step::SnapshotBegin { .. } => _ = self.begun.entry(origin.clone()).or_insert(place),
+                    Step::SnapshotEnd { .. } if excepted => _ = self.ended.insert(origin.clone()),
+                    Step::File(file) if excepted && file.ops.s > 0 => _ = self.passed.insert(origin.clone()),
                     _ if excepted => {}
                     _ => return self.accept(step),
                 }

@@ -15,6 +15,7 @@ use super::{
     tick::{Targets, Tick},
 };
 use crate::{
+    config::Publish,
     lake::{LogReader, ReadFrom, SystemClock, WriterId},
     model::{Origin, Shard},
     pipeline::backoff::Backoff,
@@ -30,6 +31,9 @@ const IDLE_MOVE: Duration = Duration::from_secs(10);
 
 /// How often the lake is asked for shards that were not there before.
 const NEW_SHARDS: Duration = Duration::from_secs(30);
+
+/// How often in the first [`NEW_SHARDS`] of a session: the extractors of a new pipeline start together with it.
+const FIRST_SHARDS: Duration = Duration::from_secs(1);
 
 /// A group that this process may write.
 #[derive(Debug)]
@@ -125,21 +129,24 @@ impl Session<'_> {
         self.count_parked();
         let mut stop = self.apply.stop.clone();
         let mut drain = self.apply.drain.clone();
-        let mut looked = Instant::now();
+        let started = Instant::now();
+        let mut looked = started;
         let mut moved = Instant::now();
         loop {
             if *stop.borrow() {
                 return Ok(());
             }
             let drained = *self.apply.drain.borrow();
-            if looked.elapsed() >= NEW_SHARDS || drained {
+            let every = if started.elapsed() < NEW_SHARDS { FIRST_SHARDS } else { NEW_SHARDS };
+            if looked.elapsed() >= every || drained {
                 self.open_logs(&state).await?;
                 looked = Instant::now();
             }
             let began = Instant::now();
             let tick = self.gather().await?;
             let idle_for_long = moved.elapsed() >= IDLE_MOVE;
-            if !tick.work.is_empty() || (!tick.moves.is_empty() && (idle_for_long || drained)) {
+            let shows = tick.work.passed.iter().any(|o| self.apply.publish(o) == Publish::Progressively);
+            if !tick.work.is_empty() || shows || (!tick.moves.is_empty() && (idle_for_long || drained)) {
                 self.perform(tick).await?;
                 moved = Instant::now();
                 backoff.reset();

@@ -25,6 +25,8 @@ pub(in crate::pipeline::extract) struct Readers {
     address: Address,
     options: SnapshotOptions,
     places: Arc<Semaphore>,
+    /// Tables that are read at the same time: as many as connections, so that the first ones are complete soon.
+    tables: Arc<Semaphore>,
     idle: Mutex<Vec<Session>>,
     load: Mutex<Load>,
 }
@@ -46,13 +48,20 @@ pub(super) struct Reader {
 impl Readers {
     pub(in crate::pipeline::extract) fn new(address: Address, options: SnapshotOptions) -> Self {
         let places = Arc::new(Semaphore::new(options.connections.max(1)));
+        let tables = Arc::new(Semaphore::new(options.connections.max(1)));
         let load = Mutex::new(Load { looked: None, due: Instant::now() });
-        Self { address, options, places, idle: Mutex::new(Vec::new()), load }
+        Self { address, options, places, tables, idle: Mutex::new(Vec::new()), load }
     }
 
     /// Rows of one chunk at most.
     pub(super) fn chunk_rows_max(&self) -> u64 {
         self.options.chunk_rows_max
+    }
+
+    /// Waits until a table's turn has come; it lasts as long as the answer.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        Arc::clone(&self.tables).acquire_owned().await.ok()
     }
 
     /// Waits for a place among the readers and for the source to be quiet enough, then connects if need be. Cancel safe.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     batch::{Budget, Sealed},
     decode::{Declared, Plan, Policies},
-    metrics::{Metrics, ShardMetrics},
+    metrics::{Metrics, ShardMetrics, SnapshotMetrics},
     model::{Origin, Seq, Target},
     pipeline::{
         backoff::Backoff,
@@ -79,11 +79,13 @@ impl Job {
 
     /// Reads what `progress` lacks and tells `news`. Ends by itself when all is read; may be dropped at any time.
     pub(in crate::pipeline::extract) async fn run(self, mut progress: Progress, news: mpsc::Sender<News>) {
+        let figures = self.process.snapshot_begins(&self.origin, progress.rows, self.shape.rows);
+        let _turn = self.readers.turn().await;
         let mut backoff = Backoff::new(self.patience);
         let (table, seq) = (self.table, self.seq);
         loop {
             let before = progress.rows;
-            let said = match self.read_all(&mut progress, &news).await {
+            let said = match self.read_all(&mut progress, &figures, &news).await {
                 Ok(()) => match self.end().await {
                     Ok(until) => News::Complete { table, seq, until },
                     Err(e) => {
@@ -159,7 +161,12 @@ impl Job {
         })
     }
 
-    async fn read_all(&self, progress: &mut Progress, news: &mpsc::Sender<News>) -> Result<(), ChunkFailure> {
+    async fn read_all(
+        &self,
+        progress: &mut Progress,
+        figures: &SnapshotMetrics,
+        news: &mpsc::Sender<News>,
+    ) -> Result<(), ChunkFailure> {
         let mut tasks = JoinSet::new();
         let mut stride = None;
         let mut planned = VecDeque::from(progress.open());
@@ -169,6 +176,7 @@ impl Job {
                 reader = self.readers.take() => reader?,
                 Some(done) = tasks.join_next() => {
                     self.settle(done, progress, news).await?;
+                    figures.read(progress.rows);
                     continue;
                 }
             };
@@ -188,6 +196,7 @@ impl Job {
         }
         while let Some(done) = tasks.join_next().await {
             self.settle(done, progress, news).await?;
+            figures.read(progress.rows);
         }
         Ok(())
     }
