@@ -5,6 +5,7 @@ mod args;
 mod check;
 mod checklist;
 mod completions;
+mod ddl;
 mod extract;
 mod failure;
 mod job;
@@ -59,7 +60,7 @@ enum Verb {
     Check(check::CheckArgs),
     /// Show how far each shard and table is.
     Status(status::StatusArgs),
-    /// Print a JSON Schema.
+    /// Print a JSON Schema, or the statements that make the targets.
     Schema(schema::SchemaArgs),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArgs),

@@ -6,7 +6,8 @@
 use super::{
     ChunkBuilder, DecodeError, Plan,
     chunk::Note,
-    column::{Bytes, ColumnBuilder, Values},
+    column::{ColumnBuilder, Values},
+    json, long,
     plan::ColumnOp,
     policy::{InvalidText, ZeroDates},
     rows::Fault,
@@ -36,9 +37,12 @@ impl Plan {
         if out.columns.len() != self.schema().columns.len() {
             return Err(DecodeError::Schema);
         }
-        let mut slot = 0;
+        let (mut slot, mut bytes) = (0, 0);
         for (n, op) in self.ops.iter().enumerate() {
             let Some(read) = op.read else { continue };
+            if let Cell::Bytes(value) = row.cell(n) {
+                bytes += value.len();
+            }
             let note = out
                 .columns
                 .get_mut(slot)
@@ -54,6 +58,12 @@ impl Plan {
                 }
             }
             slot += 1;
+        }
+        if self.may_overflow(bytes)
+            && let Err(failed) = self.fit_row(out)
+        {
+            out.abandon_row();
+            return Err(self.explain(&failed));
         }
         out.end_row(seq.0, Op::Snapshot, committed_at);
         Ok(())
@@ -133,7 +143,7 @@ impl Plan {
         column: &mut ColumnBuilder,
     ) -> Result<Option<Note>, Fault> {
         match read {
-            Read::Utf8 { .. } | Read::Binary { .. } | Read::Json { .. } => {
+            Read::Utf8 { .. } | Read::Binary { .. } => {
                 value::bytes_of(column)?.push(bytes)?;
                 Ok(None)
             }
@@ -154,12 +164,13 @@ impl Plan {
                 let Values::I128(values) = &mut column.values else { return Err(Fault::Type) };
                 done(values, i128::from(big_endian(bytes)?))
             }
-            _ => self.text(op, read, bytes, value::bytes_of(column)?),
+            _ => self.text(op, read, bytes, column),
         }
     }
 
-    fn text(&self, op: &ColumnOp, read: Read, bytes: &[u8], out: &mut Bytes) -> Result<Option<Note>, Fault> {
-        let mut note = None;
+    fn text(&self, op: &ColumnOp, read: Read, bytes: &[u8], column: &mut ColumnBuilder) -> Result<Option<Note>, Fault> {
+        let out = value::bytes_of(column)?;
+        let (mut note, mut strings_cut) = (None, false);
         match read {
             Read::Utf8Strict { .. } => {
                 std::str::from_utf8(bytes).map_err(|_| Fault::InvalidText)?;
@@ -179,8 +190,14 @@ impl Plan {
                 out.open().extend_from_slice(bytes);
                 out.open().extend(std::iter::repeat_n(0, missing));
             }
+            Read::Utf8Long { .. } | Read::BinaryLong { .. } => out.open().extend_from_slice(bytes),
+            Read::Json { .. } => strings_cut = json::text::copy_within(bytes, self.json_string_max, out.open()),
             Read::DecimalText(shape) => shape.normal_text(bytes, out.open()).map_err(|_| Fault::Corrupt)?,
             _ => return Err(Fault::Type),
+        }
+        if strings_cut || out.unfinished() > op.losses.bytes_max as usize {
+            let text = !matches!(read, Read::BinaryLong { .. } | Read::Json { .. });
+            return long::give_way(op.losses, text, strings_cut, column).map(Some);
         }
         out.end()?;
         Ok(note)

@@ -14,10 +14,10 @@ use super::{
     xa,
 };
 use crate::{
+    backoff::Backoff,
     lake::{Draft, LogWriter, Schemas, Store},
     metrics::ShardMetrics,
     model::{FileStep, Step},
-    pipeline::backoff::Backoff,
 };
 
 /// Commits cuts until the channel closes.
@@ -75,7 +75,7 @@ async fn conclude(store: &dyn Store, after: Vec<After>) {
             }
         };
         if let Err(error) = done {
-            tracing::warn!(%path, error = crate::pipeline::chain(&error), "a small object of the lake was not brought up to date; some work may be done twice");
+            tracing::warn!(%path, error = crate::errors::chain(&error), "a small object of the lake was not brought up to date; some work may be done twice");
         }
     }
 }

@@ -14,11 +14,11 @@ use super::{
     snapshot::{NEWS, News, readers::Readers},
 };
 use crate::{
+    backoff::Backoff,
     lake::{
         LogWriter,
         requests::{Request, Waiting},
     },
-    pipeline::backoff::Backoff,
     source::mysql::{
         assembler::Assembler,
         catalog::CatalogReader,
@@ -69,7 +69,8 @@ pub(super) async fn run(
         shard: extract.shard.clone(),
         session,
         mark: log.mark().clone(),
-        codec: extract.codec,
+        form: extract.form,
+        metrics: Arc::clone(&extract.metrics),
     };
     let news = mpsc::channel(NEWS);
     let (found, requests) = mpsc::channel(REQUESTS);
@@ -158,7 +159,7 @@ fn watch_requests(extract: &Extract, found: mpsc::Sender<Waiting>) -> AbortOnDro
                     }
                 }
                 Err(error) => {
-                    tracing::debug!(%shard, error = crate::pipeline::chain(&error), "cannot look for requests")
+                    tracing::debug!(%shard, error = crate::errors::chain(&error), "cannot look for requests")
                 }
             }
         }

@@ -255,7 +255,7 @@ impl Decoder {
         let wanted = match self.tables_like(&tables) {
             Ok(wanted) => wanted,
             Err(error) => {
-                let error = crate::pipeline::chain(&error);
+                let error = crate::errors::chain(&error);
                 tracing::warn!(error, "cannot list the tables of a request; it is looked at again later");
                 return;
             }
@@ -361,7 +361,7 @@ impl Decoder {
     }
 
     fn policies_of(&self, i: usize) -> Policies {
-        tables::policies(&self.tables[i].rule)
+        tables::policies(&self.tables[i].rule, self.files.form.for_copy)
     }
 
     fn run_job(&mut self, i: usize, seq: Seq, shape: Shape, plan: Arc<Plan>, progress: Progress) {

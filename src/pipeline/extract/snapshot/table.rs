@@ -11,16 +11,14 @@ use super::{
     readers::Readers,
 };
 use crate::{
+    backoff::Backoff,
     batch::{Budget, Sealed},
     decode::{Declared, Plan, Policies},
     metrics::{Metrics, ShardMetrics, SnapshotMetrics},
     model::{Origin, Seq, Target},
-    pipeline::{
-        backoff::Backoff,
-        extract::{
-            decoder::{Limits, count_sealed},
-            files::FileMaker,
-        },
+    pipeline::extract::{
+        decoder::{Limits, count_sealed},
+        files::FileMaker,
     },
     source::mysql::{
         connect::Address,
@@ -101,13 +99,13 @@ impl Job {
                         if e.fate() == Fate::Gone {
                             sleep(GONE_AGAIN).await;
                         } else if !self.again(&mut backoff, &e).await {
-                            return self.stopped(Stopped::Refused(crate::pipeline::chain(&e)), &news).await;
+                            return self.stopped(Stopped::Refused(crate::errors::chain(&e)), &news).await;
                         }
                         continue;
                     }
                     Fate::Changed => return self.stopped(Stopped::Changed, &news).await,
                     Fate::Refused => {
-                        let reason = format!("it cannot be read: {}", crate::pipeline::chain(&e));
+                        let reason = format!("it cannot be read: {}", crate::errors::chain(&e));
                         return self.stopped(Stopped::Refused(reason), &news).await;
                     }
                 },
@@ -137,7 +135,7 @@ impl Job {
     /// Waits before another attempt; `false` when patience is over.
     async fn again(&self, backoff: &mut Backoff, error: &SnapshotError) -> bool {
         let Some(pause) = backoff.next() else { return false };
-        tracing::warn!(origin = %self.origin, error = crate::pipeline::chain(error), ?pause, "reading a table was interrupted; going on");
+        tracing::warn!(origin = %self.origin, error = crate::errors::chain(error), ?pause, "reading a table was interrupted; going on");
         sleep(pause).await;
         true
     }
