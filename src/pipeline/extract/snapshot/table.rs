@@ -14,6 +14,7 @@ use crate::{
     backoff::Backoff,
     batch::{Budget, Sealed},
     decode::{Declared, Plan, Policies},
+    errors::chain,
     metrics::{Metrics, ShardMetrics, SnapshotMetrics},
     model::{Origin, Seq, Target},
     pipeline::extract::{
@@ -62,6 +63,8 @@ pub(in crate::pipeline::extract) struct Job {
 /// How reading a table ended before its end.
 #[derive(Debug)]
 enum Stopped {
+    /// There is nothing to be read.
+    Complete,
     /// Its definition is another one.
     Changed,
     /// For the operator.
@@ -80,64 +83,77 @@ impl Job {
         let figures = self.process.snapshot_begins(&self.origin, progress.rows, self.shape.rows);
         let _turn = self.readers.turn().await;
         let mut backoff = Backoff::new(self.patience);
-        let (table, seq) = (self.table, self.seq);
+        let mut gone = false;
         loop {
             let before = progress.rows;
-            let said = match self.read_all(&mut progress, &figures, &news).await {
-                Ok(()) => match self.end().await {
-                    Ok(until) => News::Complete { table, seq, until },
-                    Err(e) => {
-                        self.again(&mut backoff, &e).await;
-                        continue;
-                    }
+            let failed = match self.read_all(&mut progress, &figures, &news).await {
+                Ok(()) => match self.complete(&news).await {
+                    Ok(()) => return,
+                    Err(e) => ChunkFailure::Source(e),
                 },
-                Err(ChunkFailure::Source(e)) => match e.fate() {
-                    Fate::Again | Fate::Gone => {
-                        if progress.rows > before {
-                            backoff.reset();
-                        }
-                        if e.fate() == Fate::Gone {
-                            sleep(GONE_AGAIN).await;
-                        } else if !self.again(&mut backoff, &e).await {
-                            return self.stopped(Stopped::Refused(crate::errors::chain(&e)), &news).await;
-                        }
-                        continue;
-                    }
-                    Fate::Changed => return self.stopped(Stopped::Changed, &news).await,
-                    Fate::Refused => {
-                        let reason = format!("it cannot be read: {}", crate::errors::chain(&e));
-                        return self.stopped(Stopped::Refused(reason), &news).await;
-                    }
-                },
-                Err(ChunkFailure::Value(e)) => {
-                    let stopped =
-                        if self.is_changed().await { Stopped::Changed } else { Stopped::Refused(e.to_string()) };
-                    return self.stopped(stopped, &news).await;
-                }
-                Err(ChunkFailure::Extract(e)) => return self.stopped(Stopped::Failed(e), &news).await,
+                Err(failed) => failed,
             };
-            // Nobody is there to hear it: the session has ended.
-            let _ = news.send(said).await;
-            return;
+            if progress.rows > before {
+                backoff.reset();
+                gone = false;
+            }
+            match self.recover(failed, &mut backoff, &mut gone, &news).await {
+                Ok(()) => {}
+                Err(stopped) => return self.stopped(stopped, &news).await,
+            }
+        }
+    }
+
+    /// All chunks are in the lake.
+    async fn complete(&self, news: &mpsc::Sender<News>) -> Result<(), SnapshotError> {
+        let until = self.end().await?;
+        // Where nobody hears it, the session has ended.
+        let _ = news.send(News::Complete { table: self.table, seq: self.seq, until }).await;
+        Ok(())
+    }
+
+    /// Waits until another attempt is worthwhile, or says why there is none.
+    async fn recover(
+        &self,
+        failed: ChunkFailure,
+        backoff: &mut Backoff,
+        gone: &mut bool,
+        news: &mpsc::Sender<News>,
+    ) -> Result<(), Stopped> {
+        let error = match failed {
+            ChunkFailure::Source(error) => error,
+            ChunkFailure::Value(_) if self.is_changed().await => return Err(Stopped::Changed),
+            ChunkFailure::Value(error) => return Err(Stopped::Refused(error.to_string())),
+            ChunkFailure::Extract(error) => return Err(Stopped::Failed(error)),
+        };
+        match error.fate() {
+            Fate::Changed => Err(Stopped::Changed),
+            Fate::Refused => Err(Stopped::Refused(format!("it cannot be read: {}", chain(&error)))),
+            // If it was dropped, the stream says so. Where it never does, there is nothing to be read.
+            Fate::Gone if std::mem::replace(gone, true) && self.complete(news).await.is_ok() => Err(Stopped::Complete),
+            Fate::Gone => {
+                sleep(GONE_AGAIN).await;
+                Ok(())
+            }
+            Fate::Again => {
+                let Some(pause) = backoff.next() else { return Err(Stopped::Failed(error.into())) };
+                let (origin, error) = (&self.origin, chain(&error));
+                tracing::warn!(%origin, error, ?pause, "reading a table was interrupted; going on");
+                sleep(pause).await;
+                Ok(())
+            }
         }
     }
 
     async fn stopped(&self, stopped: Stopped, news: &mpsc::Sender<News>) {
         let (table, seq) = (self.table, self.seq);
         let said = match stopped {
+            Stopped::Complete => return,
             Stopped::Changed => News::Changed { table, seq },
             Stopped::Refused(reason) => News::Refused { table, seq, reason },
             Stopped::Failed(error) => News::Failed(Box::new(error)),
         };
         let _ = news.send(said).await;
-    }
-
-    /// Waits before another attempt; `false` when patience is over.
-    async fn again(&self, backoff: &mut Backoff, error: &SnapshotError) -> bool {
-        let Some(pause) = backoff.next() else { return false };
-        tracing::warn!(origin = %self.origin, error = crate::errors::chain(error), ?pause, "reading a table was interrupted; going on");
-        sleep(pause).await;
-        true
     }
 
     /// Whether the catalog has another schema for the table than the one that is read.
