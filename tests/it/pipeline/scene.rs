@@ -52,6 +52,7 @@ pub(super) struct Setup {
     warehouse: Engine,
     s3: bool,
     own_servers: bool,
+    gtids: bool,
     start: &'static str,
     /// URL of the first source, where it is not the server's own.
     url: Option<String>,
@@ -67,6 +68,7 @@ impl Setup {
             warehouse: Engine::Sqlite,
             s3: false,
             own_servers: false,
+            gtids: true,
             start: "earliest",
             url: None,
             lines: String::new(),
@@ -86,6 +88,13 @@ impl Setup {
 
     /// Sources that no other test reads or writes.
     pub(super) fn own_servers(mut self) -> Self {
+        self.own_servers = true;
+        self
+    }
+
+    /// Own sources that number no transactions.
+    pub(super) fn without_gtids(mut self) -> Self {
+        self.gtids = false;
         self.own_servers = true;
         self
     }
@@ -123,7 +132,11 @@ impl Setup {
         let folder = tempfile::tempdir()?;
         let servers = match self.own_servers {
             true => {
-                Sources::Own((0..self.shards).map(|_| Mysql::start(MysqlOptions::default())).collect::<Result<_>>()?)
+                let options = match self.gtids {
+                    true => MysqlOptions::default(),
+                    false => MysqlOptions::default().without_gtid(),
+                };
+                Sources::Own((0..self.shards).map(|_| Mysql::start(options.clone())).collect::<Result<_>>()?)
             }
             false => Sources::Shared(&sources()[..self.shards]),
         };
@@ -297,7 +310,7 @@ impl Scene {
     /// Waits until the tables are equal.
     pub(super) fn becomes_equal(&self, tables: &[&str], running: &mut Running) -> Result<()> {
         self.wait("equality", running, || Ok(self.equal(tables).is_ok())).or_else(|e| {
-            self.equal(tables)?;
+            self.equal(tables).with_context(|| self.log().unwrap_or_default())?;
             Err(e)
         })
     }
