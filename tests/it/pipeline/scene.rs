@@ -52,7 +52,6 @@ pub(super) struct Setup {
     warehouse: Engine,
     s3: bool,
     own_servers: bool,
-    gtids: bool,
     start: &'static str,
     /// URL of the first source, where it is not the server's own.
     url: Option<String>,
@@ -68,7 +67,6 @@ impl Setup {
             warehouse: Engine::Sqlite,
             s3: false,
             own_servers: false,
-            gtids: true,
             start: "earliest",
             url: None,
             lines: String::new(),
@@ -88,13 +86,6 @@ impl Setup {
 
     /// Sources that no other test reads or writes.
     pub(super) fn own_servers(mut self) -> Self {
-        self.own_servers = true;
-        self
-    }
-
-    /// Own sources that number no transactions.
-    pub(super) fn without_gtids(mut self) -> Self {
-        self.gtids = false;
         self.own_servers = true;
         self
     }
@@ -132,11 +123,7 @@ impl Setup {
         let folder = tempfile::tempdir()?;
         let servers = match self.own_servers {
             true => {
-                let options = match self.gtids {
-                    true => MysqlOptions::default(),
-                    false => MysqlOptions::default().without_gtid(),
-                };
-                Sources::Own((0..self.shards).map(|_| Mysql::start(options.clone())).collect::<Result<_>>()?)
+                Sources::Own((0..self.shards).map(|_| Mysql::start(MysqlOptions::default())).collect::<Result<_>>()?)
             }
             false => Sources::Shared(&sources()[..self.shards]),
         };

@@ -231,20 +231,3 @@ fn changes_while_a_table_is_read_win_over_its_chunks() -> Result<()> {
     }
     Ok(())
 }
-
-/// Without GTIDs the anchor is the beginning of a binlog file.
-#[test]
-fn a_source_without_gtids_is_read_whole() -> Result<()> {
-    let scene = scene("snapfiles").one_shard().without_gtids().start()?;
-    scene
-        .sql(0, "CREATE TABLE orders (id INT PRIMARY KEY, n INT); INSERT INTO orders VALUES (1, 1), (2, 2), (3, 3)")?;
-    let mut running = scene.start(&["run"])?;
-    scene.becomes_equal(&["orders"], &mut running)?;
-    scene.sql(0, "UPDATE orders SET n = 5 WHERE id = 2; SET sql_log_bin = 0; DELETE FROM orders WHERE id = 3;")?;
-    scene.complete(&["snapshot", "--table", &format!("{}.orders", scene.name)])?;
-    scene.wait("the place to begin", &mut running, || Ok(scene.log()?.contains("with the next binlog file")))?;
-    scene.sql(0, "FLUSH BINARY LOGS; INSERT INTO orders VALUES (4, 4)")?;
-    scene.becomes_equal(&["orders"], &mut running)?;
-    running.terminate(LIMIT)?;
-    scene.log_is_whole()
-}
