@@ -1,0 +1,7 @@
+//! COPY, a test for each rule.
+
+mod cluster;
+mod columns;
+mod files;
+mod types;
+mod values;
