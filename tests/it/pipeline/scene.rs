@@ -171,7 +171,7 @@ impl Setup {
         line("flush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"");
         line(&match warehouse {
             Warehouse::Sqlite(_) => "url = \"sqlite:warehouse.db\"".to_owned(),
-            Warehouse::Postgres(url) => format!("url = \"{url}\""),
+            Warehouse::Postgres(url) | Warehouse::Redshift(url) => format!("url = \"{url}\""),
         });
         line(&self.lines);
         line(&format!("[[table]]\nmatch = \"{}.*\"", self.name));
@@ -326,7 +326,7 @@ impl Scene {
     pub(super) fn target(&self, table: &str) -> String {
         match &self.warehouse {
             Warehouse::Sqlite(_) => format!("\"{}_{table}\"", self.name),
-            Warehouse::Postgres(_) => format!("\"{}\".\"{table}\"", self.name),
+            Warehouse::Postgres(_) | Warehouse::Redshift(_) => format!("\"{}\".\"{table}\"", self.name),
         }
     }
 
@@ -346,6 +346,7 @@ impl Scene {
                 Ok(rows.into_iter().map(|row| row.unwrap_or_else(|| "NULL".to_owned())).collect())
             }),
             Warehouse::Postgres(_) => postgres().query(&self.name, &sql),
+            Warehouse::Redshift(_) => anyhow::bail!("no scene has a Redshift to be asked"),
         }
     }
 }
