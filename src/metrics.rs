@@ -5,6 +5,7 @@
 //! configured: shards, targets, groups, and columns in which a value policy has struck.
 
 mod columns;
+mod lag;
 mod snapshots;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -29,6 +30,7 @@ use crate::{
 };
 
 use columns::CountedColumns;
+use lag::Reach;
 pub use snapshots::SnapshotMetrics;
 
 /// Prefix of every name.
@@ -497,36 +499,6 @@ impl ShardMetrics {
             lag_read_seconds: lag.read,
             lag_stored_seconds: lag.stored,
             lag_applied_seconds: lag.applied,
-        }
-    }
-}
-
-/// How far along the source's time each stage is, UTC microseconds; 0 before a stage has begun.
-#[derive(Debug, Default)]
-struct Reach {
-    read: AtomicI64,
-    stored: AtomicI64,
-    applied: AtomicI64,
-}
-
-/// Distances between the stages in seconds; `None` before a stage has begun.
-struct Lag {
-    read: Option<f64>,
-    stored: Option<f64>,
-    applied: Option<f64>,
-}
-
-impl Reach {
-    fn lag(&self, now: i64) -> Lag {
-        let at = |stage: &AtomicI64| Some(stage.load(Ordering::Relaxed)).filter(|at| *at > 0);
-        let (read, stored, applied) = (at(&self.read), at(&self.stored), at(&self.applied));
-        // Clocks differ between machines: never below zero.
-        let between = |ahead: Option<i64>, behind: Option<i64>| Some((ahead? - behind?).max(0) as f64 / 1e6);
-        Lag {
-            read: between(Some(now), read),
-            stored: between(read, stored),
-            // `apply` alone does not read: what it has not seen of the lake is unknown to it, so the age counts.
-            applied: between(stored.or(Some(now)), applied),
         }
     }
 }

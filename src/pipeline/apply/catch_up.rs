@@ -1,7 +1,7 @@
 //! Origins that are not where their shard stands: parked ones that try again, and those whose snapshot is under way.
 //!
-//! Each has a place of its own in the log, from which its steps are still to be applied. One step a round brings it forward by one
-//! tick at most, so that the group goes on meanwhile; the exception ends in the transaction that reaches the group's place.
+//! Each has a place of its own in the log, from which its steps are still to be applied. A round brings all of them forward by one
+//! tick that they share, so that the group goes on meanwhile; an exception ends in the transaction that reaches the group's place.
 //!
 //! **Parked.** An origin that was parked here has all its rows in the lake. At the beginning of a session it tries once more.
 //!
@@ -10,14 +10,11 @@
 //! would bring the row back. Then follows everything from the beginning on, in which the end is the floor that sweeps what the
 //! chunks did not bring. With `publish = "progressively"` chunks are loaded as they come, and only the changes wait.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{
     ApplyError,
     cursor::{Cursor, Scope, Work},
     hold,
     session::Session,
-    tick::Tick,
 };
 use crate::{
     config::Publish,
@@ -49,6 +46,8 @@ enum Phase {
         /// The log may have an end that was not looked for.
         look: bool,
     },
+    /// It is where the group stands.
+    Arrived,
     /// Its steps are applied in order.
     Following {
         /// The snapshot whose rows are loaded, and where it began.
@@ -58,15 +57,16 @@ enum Phase {
     },
 }
 
-/// What a step did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stepped {
-    /// Nothing: it waits.
-    Idle,
-    /// It came forward.
-    Moved,
-    /// It is where the group stands.
-    Arrived,
+/// One origin's part of a tick.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) work: Work,
+    /// Of its exception.
+    pub(super) change: Option<ExceptionChange>,
+    /// Where it has to begin anew when the tick parks it; where it stands, unless set.
+    pub(super) again_from: Option<LogPosition>,
+    /// What it is when the tick is done.
+    pub(super) next: CatchUp,
 }
 
 impl CatchUp {
@@ -96,8 +96,16 @@ impl CatchUp {
         Self { origin, stands: begun, phase, cursor: None }
     }
 
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     pub(super) fn is_parked(&self) -> bool {
         matches!(self.phase, Phase::Parked)
+    }
+
+    pub(super) fn has_arrived(&self) -> bool {
+        matches!(self.phase, Phase::Arrived)
     }
 
     /// Where the warehouse has it.
@@ -112,93 +120,91 @@ impl CatchUp {
         }
     }
 
-    /// One tick forward, if there is something to do.
+    /// What one tick can do for the origin; `None` when it waits.
     ///
     /// # Errors
-    /// What concerns the whole session. A table that fails is parked.
-    pub(super) async fn step(&mut self, session: &mut Session<'_>) -> Result<Stepped, ApplyError> {
-        let Some(end) = session.stands(&self.origin.shard) else { return Ok(Stepped::Idle) };
+    /// What concerns the whole session.
+    pub(super) async fn prepare(&mut self, session: &mut Session<'_>) -> Result<Option<Prepared>, ApplyError> {
+        let Some(end) = session.stands(&self.origin.shard) else { return Ok(None) };
         match self.phase {
-            Phase::Parked => Ok(Stepped::Idle),
+            Phase::Parked | Phase::Arrived => Ok(None),
             Phase::Held { .. } => self.load(session, end).await,
             Phase::Following { .. } => self.follow(session, end).await,
         }
     }
 
     /// Loads chunks; turns to following when all are there.
-    async fn load(&mut self, session: &mut Session<'_>, end: LogPosition) -> Result<Stepped, ApplyError> {
-        let Phase::Held { loaded, complete, look } = &mut self.phase else { return Ok(Stepped::Idle) };
+    async fn load(&mut self, session: &mut Session<'_>, end: LogPosition) -> Result<Option<Prepared>, ApplyError> {
+        let Phase::Held { loaded, complete, look } = &mut self.phase else { return Ok(None) };
         if complete.is_none() && std::mem::take(look) {
             *complete = find_end(session, &self.origin, self.stands, end).await?;
         }
+        let (loaded, complete) = (*loaded, *complete);
         let progressively = session.apply.publish(&self.origin) == Publish::Progressively;
-        let (of, limit) = match *complete {
+        let (of, limit) = match complete {
             Some((seq, behind)) => (Some(seq), behind),
             None if progressively => (None, end),
-            None => return Ok(Stepped::Idle),
+            None => return Ok(None),
         };
-        let loaded = *loaded;
         if loaded >= limit {
-            let Some(seq) = of else { return Ok(Stepped::Idle) };
-            let (snapshot, reason) = (Some((seq, self.stands)), hold::follows(seq, self.stands));
-            self.phase = Phase::Following { snapshot, reason };
-            self.cursor = None;
-            return Ok(Stepped::Moved);
+            return Ok(of.map(|seq| {
+                let (snapshot, reason) = (Some((seq, self.stands)), hold::follows(seq, self.stands));
+                self.prepared(Work::default(), None, self.stands, Phase::Following { snapshot, reason })
+            }));
         }
         let scope = Scope::Chunks { origin: self.origin.clone(), of };
-        let Some((work, reached)) = self.gather(session, loaded, limit, &scope).await? else {
-            return Ok(Stepped::Idle);
-        };
+        let Some((work, reached)) = self.gather(session, loaded, limit, &scope).await? else { return Ok(None) };
         if reached <= loaded {
-            return Ok(Stepped::Idle);
+            return Ok(None);
         }
-        if !work.is_empty() {
-            let (position, reason) = (self.stands, hold::held(self.stands, reached));
-            let to = Exception { kind: ExceptionKind::Held, position, reason };
-            if !self.perform(session, work, Some(to), None).await? {
-                return Ok(Stepped::Idle);
-            }
-        }
-        if let Phase::Held { loaded, .. } = &mut self.phase {
-            *loaded = reached;
-        }
-        Ok(Stepped::Moved)
+        let to =
+            Exception { kind: ExceptionKind::Held, position: self.stands, reason: hold::held(self.stands, reached) };
+        // Without rows there is nothing that had to be noted.
+        let to = (!work.is_empty()).then_some(Some(to));
+        let cursor = self.cursor.take();
+        let mut prepared = self.prepared(work, to, self.stands, Phase::Held { loaded: reached, complete, look: false });
+        prepared.next.cursor = cursor;
+        Ok(Some(prepared))
     }
 
     /// Applies steps in order up to where the group stands, or to the beginning of another snapshot.
-    async fn follow(&mut self, session: &mut Session<'_>, end: LogPosition) -> Result<Stepped, ApplyError> {
-        let Phase::Following { snapshot, reason } = &self.phase else { return Ok(Stepped::Idle) };
+    async fn follow(&mut self, session: &mut Session<'_>, end: LogPosition) -> Result<Option<Prepared>, ApplyError> {
+        let Phase::Following { snapshot, reason } = &self.phase else { return Ok(None) };
         let (snapshot, reason) = (*snapshot, reason.clone());
         let scope = Scope::Only {
             origin: self.origin.clone(),
             target: session.apply.target(&self.origin),
             loaded: snapshot.map(|(seq, _)| seq),
         };
-        let Some((work, reached)) = self.gather(session, self.stands, end, &scope).await? else {
-            return Ok(Stepped::Idle);
-        };
+        let Some((work, reached)) = self.gather(session, self.stands, end, &scope).await? else { return Ok(None) };
         let begins = work.held.is_some();
         if reached == self.stands && !begins && reached < end {
             // The log ends before the group's place: it was cut off, which the group's own reader reports.
-            return Ok(Stepped::Idle);
+            return Ok(None);
         }
-        let to = match (begins, reached < end) {
-            (true, _) => Some(Exception { kind: ExceptionKind::Held, position: reached, reason: String::new() }),
-            (false, true) => Some(Exception { kind: ExceptionKind::CatchingUp, position: reached, reason }),
-            (false, false) => None,
+        let exception = |kind, reason| Some(Exception { kind, position: reached, reason });
+        let (to, phase) = if begins {
+            let phase = Phase::Held { loaded: reached, complete: None, look: true };
+            (exception(ExceptionKind::Held, String::new()), phase)
+        } else if reached < end {
+            (exception(ExceptionKind::CatchingUp, reason.clone()), Phase::Following { snapshot, reason })
+        } else {
+            (None, Phase::Arrived)
         };
+        let cursor = self.cursor.take();
+        let mut prepared = self.prepared(work, Some(to), reached, phase);
+        prepared.next.cursor = cursor;
         // What is loaded is not loaded again unless it has to begin anew.
-        let again_from = snapshot.map(|(_, begun)| begun);
-        if !self.perform(session, work, to, again_from).await? {
-            return Ok(Stepped::Idle);
-        }
-        self.stands = reached;
-        if begins {
-            *self = Self::held(self.origin.clone(), reached);
-            self.snapshot_ended();
-            return Ok(Stepped::Moved);
-        }
-        Ok(if reached < end { Stepped::Moved } else { Stepped::Arrived })
+        prepared.again_from = snapshot.map(|(_, begun)| begun);
+        Ok(Some(prepared))
+    }
+
+    /// Work that brings the origin to `stands` and into `phase`, with its exception becoming `to` where that is something.
+    fn prepared(&self, work: Work, to: Option<Option<Exception>>, stands: LogPosition, phase: Phase) -> Prepared {
+        let (origin, from) = (self.origin.clone(), Some(self.stands));
+        let change = to.map(|to| ExceptionChange { origin: origin.clone(), from, to });
+        let next = Self { origin, stands, phase, cursor: None };
+        Prepared { work, change, again_from: None, next }
     }
 
     /// Reads on from `from` and takes what one tick can do; `None` where the shard's log is not open.
@@ -219,28 +225,6 @@ impl CatchUp {
         // Behind a limit inside of an entry, steps were cut off: that entry has to be read again.
         self.cursor = whole.then_some(cursor);
         Ok(Some((work, reached)))
-    }
-
-    /// Does the tick; `false` when the origin was parked in it.
-    async fn perform(
-        &mut self,
-        session: &mut Session<'_>,
-        work: Work,
-        to: Option<Exception>,
-        again_from: Option<LogPosition>,
-    ) -> Result<bool, ApplyError> {
-        let change = ExceptionChange { origin: self.origin.clone(), from: Some(self.stands), to };
-        let began = BTreeMap::from([(self.origin.shard.clone(), self.stands)]);
-        let tick = Tick { work, moves: Vec::new(), exceptions: vec![change], began, again_from };
-        let rows = tick.work.rows.get(&self.origin.shard).copied().unwrap_or_default();
-        let parked: BTreeSet<Origin> =
-            session.apply.perform(&session.fence, &mut session.number, &mut session.targets, tick).await?;
-        if parked.contains(&self.origin) {
-            *self = Self::parked(self.origin.clone(), again_from.unwrap_or(self.stands));
-            return Ok(false);
-        }
-        session.apply.metrics.shard(&self.origin.shard).applied(0, rows, 0);
-        Ok(true)
     }
 }
 

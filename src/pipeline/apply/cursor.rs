@@ -175,6 +175,20 @@ impl Cursor {
 }
 
 impl Work {
+    /// Adds what another cursor took for other origins.
+    pub fn absorb(&mut self, other: Self) {
+        self.schemas.extend(other.schemas);
+        for (target, table) in other.tables {
+            let ours = self.tables.entry(target).or_default();
+            ours.files.extend(table.files);
+            ours.floors.extend(table.floors);
+        }
+        self.bytes += other.bytes;
+        for (shard, rows) in other.rows {
+            *self.rows.entry(shard).or_default() += rows;
+        }
+    }
+
     /// Takes the step as far as it is the scope's, or says that it has to wait for the next tick.
     fn serve(&mut self, step: &Step, place: LogPosition, scope: &Scope) -> bool {
         match scope {

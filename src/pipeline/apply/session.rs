@@ -1,7 +1,7 @@
 //! One session: take the group, catch up what was parked, then tick after tick.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     Apply, ApplyError,
-    catch_up::{CatchUp, Stepped},
+    catch_up::CatchUp,
     cursor::{Cursor, Scope, Work},
     entries::Entries,
     tick::{Targets, Tick},
@@ -48,6 +48,8 @@ pub(super) struct Session<'a> {
     entries: Entries,
     /// Origins that have exceptions.
     behind: BTreeMap<Origin, CatchUp>,
+    /// The last of them that was served.
+    turn: Option<Origin>,
 }
 
 /// A shard's log as the group reads it.
@@ -74,6 +76,7 @@ pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -
         targets: Targets::default(),
         readers: BTreeMap::new(),
         entries: Entries::default(),
+        turn: None,
         behind: state.exceptions.iter().map(|(origin, e)| (origin.clone(), CatchUp::of(origin, e))).collect(),
     };
     let worked = session.work(state, backoff).await;
@@ -227,7 +230,7 @@ impl Session<'_> {
         }
         let moves = self.readers.iter().filter_map(|(shard, r)| r.next_move(shard, &work)).collect();
         let exceptions = work.begun.iter().filter_map(|(origin, begun)| self.hold(origin, *begun)).collect();
-        Ok(Tick { work, moves, exceptions, began, again_from: None })
+        Ok(Tick { work, moves, exceptions, began, again_from: BTreeMap::new() })
     }
 
     async fn perform(&mut self, tick: Tick) -> Result<(), ApplyError> {
@@ -282,31 +285,66 @@ impl Session<'_> {
         Some(ExceptionChange { origin: origin.clone(), from: known.map(CatchUp::stands), to: Some(to) })
     }
 
-    /// Brings every origin that has an exception forward by one tick; answers whether any came forward.
+    /// Brings the origins that have exceptions forward by one tick; answers whether any came forward. They take turns where one tick
+    /// is not enough for all.
     async fn catch_up(&mut self) -> Result<bool, ApplyError> {
-        let mut moved = false;
-        for origin in self.behind.keys().cloned().collect::<Vec<_>>() {
+        let mut tick = Tick::default();
+        let mut prepared = Vec::new();
+        let mut origins: Vec<Origin> = self.behind.keys().cloned().collect();
+        let turn = self.turn.as_ref().map_or(0, |last| origins.partition_point(|origin| origin <= last));
+        origins.rotate_left(turn);
+        for origin in origins {
+            if tick.work.bytes >= self.apply.tick_bytes {
+                break;
+            }
             if !self.apply.owns(&origin) {
                 continue;
             }
             let Some(mut behind) = self.behind.remove(&origin) else { continue };
-            let stepped = behind.step(self).await;
-            match stepped {
-                Ok(Stepped::Arrived) => {
-                    tracing::info!(%origin, "the table has caught up");
-                    moved = true;
-                }
-                Ok(stepped) => {
-                    moved |= stepped == Stepped::Moved;
-                    self.behind.insert(origin, behind);
-                }
-                Err(e) => return Err(e),
+            let part = behind.prepare(self).await;
+            self.behind.insert(origin.clone(), behind);
+            let Some(part) = part? else { continue };
+            tick.work.absorb(part.work);
+            tick.exceptions.extend(part.change);
+            tick.again_from.extend(part.again_from.map(|place| (origin.clone(), place)));
+            self.turn = Some(origin);
+            prepared.push(part.next);
+        }
+        if prepared.is_empty() {
+            return Ok(false);
+        }
+        self.perform_for(tick, prepared).await?;
+        self.count_parked();
+        Ok(true)
+    }
+
+    /// Does a tick of origins that have exceptions.
+    async fn perform_for(&mut self, tick: Tick, prepared: Vec<CatchUp>) -> Result<(), ApplyError> {
+        let (rows, again_from) = (tick.work.rows.clone(), tick.again_from.clone());
+        let mut parked = BTreeSet::new();
+        if !tick.work.is_empty() || !tick.exceptions.is_empty() {
+            parked = self.apply.perform(&self.fence, &mut self.number, &mut self.targets, tick).await?;
+        }
+        for (shard, rows) in rows {
+            self.apply.metrics.shard(&shard).applied(0, rows, 0);
+        }
+        for next in prepared {
+            let origin = next.origin().clone();
+            if parked.contains(&origin) {
+                let stood = self.behind.get(&origin).map(CatchUp::stands);
+                let Some(stands) = again_from.get(&origin).copied().or(stood) else { continue };
+                self.behind.insert(origin.clone(), CatchUp::parked(origin, stands));
+            } else if next.has_arrived() {
+                tracing::info!(%origin, "the table has caught up");
+                self.behind.remove(&origin);
+            } else {
+                self.behind.insert(origin, next);
             }
         }
-        if moved {
-            self.count_parked();
+        if self.behind.is_empty() {
+            self.entries = Entries::default();
         }
-        Ok(moved)
+        Ok(())
     }
 
     fn caught_up(&self) {

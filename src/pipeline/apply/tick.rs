@@ -28,7 +28,7 @@ pub(super) struct Targets {
 }
 
 /// A tick that is ready to be done.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tick {
     pub(super) work: Work,
     pub(super) moves: Vec<Move>,
@@ -36,8 +36,8 @@ pub(super) struct Tick {
     pub(super) exceptions: Vec<ExceptionChange>,
     /// Where each shard stood before the tick: where a table that is parked now has to continue.
     pub(super) began: BTreeMap<crate::model::Shard, LogPosition>,
-    /// Where an origin that catches up has to begin anew when it is parked; where it stands, unless set.
-    pub(super) again_from: Option<LogPosition>,
+    /// Where origins that catch up have to begin anew when they are parked; where they stand, unless named.
+    pub(super) again_from: BTreeMap<Origin, LogPosition>,
 }
 
 impl Apply {
@@ -300,7 +300,7 @@ impl Tick {
             !mine
         });
         for origin in origins.clone() {
-            let again_from = self.again_from;
+            let again_from = self.again_from.get(&origin).copied();
             let change = self.exceptions.iter_mut().find(|c| c.origin == origin);
             let known = change.as_ref().and_then(|c| c.from);
             let began = self.began.get(&origin.shard).copied();

@@ -1,6 +1,7 @@
 //! Pipelines that begin with what their tables have.
 
 use anyhow::{Result, ensure};
+use tailwater_proof::compare::check_log;
 
 use super::{
     scene::{Engine, LIMIT, Scene, Setup},
@@ -228,6 +229,88 @@ fn changes_while_a_table_is_read_win_over_its_chunks() -> Result<()> {
         scene.becomes_equal(&["orders"], &mut running)?;
         running.terminate(LIMIT)?;
         scene.log_is_whole()?;
+    }
+    Ok(())
+}
+
+/// A process that is killed while it reads is followed by one that reads the rest alone.
+#[test]
+fn finished_chunks_are_not_read_again() -> Result<()> {
+    let scene = Setup::new("snapresume")
+        .begins("snapshot")
+        .one_shard()
+        .lines("[snapshot]\nchunk_rows_max = 10\nconnections = 2\nrows_per_second = 150")
+        .start()?;
+    scene.sql(
+        0,
+        "CREATE TABLE names (name VARCHAR(40) COLLATE utf8mb4_0900_ai_ci PRIMARY KEY, n INT);
+         INSERT INTO names WITH RECURSIVE s AS (SELECT 1 i UNION ALL SELECT i + 1 FROM s WHERE i < 500)
+           SELECT CONCAT('n', i * 7919 % 503), i FROM s",
+    )?;
+    let kept = scene.lake().join(&scene.name).join("snapshots");
+    let mut running = scene.start(&["run"])?;
+    scene.wait("progress", &mut running, || {
+        Ok(kept.is_dir() && scene.log()?.contains("a snapshot of the table begins"))
+    })?;
+    running.kill9()?;
+    scene.once()?;
+    scene.equal(&["names"])?;
+    let log = scene.log()?;
+    let resumed = log.lines().find(|line| line.contains("the snapshot of the table goes on")).unwrap_or_default();
+    ensure!(resumed.contains("rows_done") && !resumed.contains("\"rows_done\":0"), "nothing was kept: {resumed}");
+    let logs = check_log(&scene.lake())?;
+    // Chunks that were under way in each connection, and those that waited for their entry.
+    let again: u64 = logs.iter().map(|log| log.rows).sum::<u64>().saturating_sub(500);
+    ensure!(again <= 200, "{again} rows of 500 were read again");
+    ensure!(
+        std::fs::read_dir(&kept)?.flatten().all(|o| std::fs::read_dir(o.path()).is_ok_and(|mut d| d.next().is_none())),
+        "progress of a complete snapshot is left"
+    );
+    Ok(())
+}
+
+/// Text of every character set comes in the same bytes by snapshot as by binlog, what is not valid in it too.
+#[test]
+fn every_character_set_comes_by_snapshot_as_it_comes_by_binlog() -> Result<()> {
+    let scene = scene("snapcharsets").one_shard().start()?;
+    let sets = [
+        "armscii8", "ascii", "big5", "cp1250", "cp1251", "cp1256", "cp1257", "cp850", "cp852", "cp866", "cp932",
+        "dec8", "eucjpms", "euckr", "gb18030", "gb2312", "gbk", "geostd8", "greek", "hebrew", "hp8", "keybcs2",
+        "koi8r", "koi8u", "latin1", "latin2", "latin5", "latin7", "macce", "macroman", "sjis", "swe7", "tis620",
+        "ucs2", "ujis", "utf16", "utf16le", "utf32", "utf8mb3", "utf8mb4",
+    ];
+    let columns: String = sets
+        .iter()
+        .map(|set| format!(", c_{set} VARCHAR(40) CHARACTER SET {set}, e_{set} ENUM('a','z{set}') CHARACTER SET {set}"))
+        .collect();
+    let row = |id: u32, text: &str| {
+        let values: String = sets.iter().map(|set| format!(", CONVERT({text} USING {set}), {}", 1 + id % 2)).collect();
+        format!("INSERT IGNORE INTO texts VALUES ({id}{values});")
+    };
+    let mut sql = format!("SET sql_mode = ''; CREATE TABLE texts (id INT PRIMARY KEY{columns});");
+    for (id, text) in (0..).zip(["'abc'", "'é€ß'", "'日本語'", "'жук'", "'한국'", "''", "'שלום'"])
+    {
+        sql += &row(id, text);
+    }
+    scene.sql(0, &sql)?;
+    scene.once()?;
+    scene.sql(
+        0,
+        "INSERT INTO texts SELECT id + 1000, t.* FROM (SELECT * FROM texts) t"
+            .replace(
+                "id + 1000, t.*",
+                &format!("id + 1000{}", sets.iter().map(|set| format!(", c_{set}, e_{set}")).collect::<String>()),
+            )
+            .as_str(),
+    )?;
+    scene.once()?;
+    scene.equal(&["texts"])?;
+    for set in sets {
+        let of = |which: &str| {
+            scene.rows(&format!("SELECT hex(c_{set}) || '/' || e_{set} FROM {{texts}} WHERE {which} ORDER BY id"))
+        };
+        let (by_snapshot, by_binlog) = (of("id < 1000")?, of("id >= 1000")?);
+        ensure!(by_snapshot == by_binlog, "{set}: {by_snapshot:?} by snapshot, {by_binlog:?} by binlog");
     }
     Ok(())
 }

@@ -64,6 +64,14 @@ impl Readers {
         Arc::clone(&self.tables).acquire_owned().await.ok()
     }
 
+    /// A table's turn ends. With the last one the connections are closed.
+    pub(super) async fn rest(&self, turn: Option<OwnedSemaphorePermit>) {
+        drop(turn);
+        if self.tables.available_permits() >= self.options.connections.max(1) {
+            self.idle.lock().await.clear();
+        }
+    }
+
     /// Waits for a place among the readers and for the source to be quiet enough, then connects if need be. Cancel safe.
     pub(super) async fn take(&self) -> Result<Reader, SnapshotError> {
         // The semaphore is never closed.

@@ -81,13 +81,19 @@ impl Job {
     /// Reads what `progress` lacks and tells `news`. Ends by itself when all is read; may be dropped at any time.
     pub(in crate::pipeline::extract) async fn run(self, mut progress: Progress, news: mpsc::Sender<News>) {
         let figures = self.process.snapshot_begins(&self.origin, progress.rows, self.shape.rows);
-        let _turn = self.readers.turn().await;
+        let turn = self.readers.turn().await;
+        self.read_table(&mut progress, &figures, &news).await;
+        self.readers.rest(turn).await;
+    }
+
+    /// Reads until all is read or something ends it.
+    async fn read_table(&self, progress: &mut Progress, figures: &SnapshotMetrics, news: &mpsc::Sender<News>) {
         let mut backoff = Backoff::new(self.patience);
         let mut gone = false;
         loop {
             let before = progress.rows;
-            let failed = match self.read_all(&mut progress, &figures, &news).await {
-                Ok(()) => match self.complete(&news).await {
+            let failed = match self.read_all(progress, figures, news).await {
+                Ok(()) => match self.complete(news).await {
                     Ok(()) => return,
                     Err(e) => ChunkFailure::Source(e),
                 },
@@ -97,9 +103,9 @@ impl Job {
                 backoff.reset();
                 gone = false;
             }
-            match self.recover(failed, &mut backoff, &mut gone, &news).await {
+            match self.recover(failed, &mut backoff, &mut gone, news).await {
                 Ok(()) => {}
-                Err(stopped) => return self.stopped(stopped, &news).await,
+                Err(stopped) => return self.stopped(stopped, news).await,
             }
         }
     }

@@ -74,6 +74,11 @@ impl Shape {
         flavor: Flavor,
     ) -> Result<Option<Self>, ShapeError> {
         let names = (database, table);
+        match conn.query_drop(sql::FRESH_STATISTICS).await {
+            // MariaDB and MySQL 5.7 never show old ones.
+            Err(DriverFailure::Server(_)) => {}
+            done => done?,
+        }
         let estimate: Option<(Option<u64>, Option<u64>)> = conn.exec_first(sql::ESTIMATE, names).await?;
         let Some((rows, row_bytes)) = estimate else { return Ok(None) };
         let described: Vec<Row> = conn.exec(sql::COLUMNS, names).await?;
@@ -180,7 +185,7 @@ impl Described {
     }
 
     fn map(&self) -> Result<ColumnMap, ShapeError> {
-        let kind = self.kind().filter(|_| !self.declared.contains("COMPRESSED"));
+        let kind = self.kind().filter(|_| !self.declared.contains("/*!100301 COMPRESSED"));
         let kind =
             kind.ok_or_else(|| ShapeError::Type { column: self.name.clone(), declared: self.declared.clone() })?;
         let text = matches!(kind, MysqlType::Char { .. } | MysqlType::VarChar { .. } | MysqlType::Blob { .. });

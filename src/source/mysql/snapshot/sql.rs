@@ -35,6 +35,9 @@ pub(super) const COLUMNS: &str = "SELECT c.COLUMN_NAME, c.DATA_TYPE, c.COLUMN_TY
 pub(super) const PRIMARY_KEY: &str = "SELECT COLUMN_NAME FROM information_schema.STATISTICS \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX";
 
+/// MySQL 8 shows statistics that may be a day old, and none for tables that are younger.
+pub(super) const FRESH_STATISTICS: &str = "SET SESSION information_schema_stats_expiry = 0";
+
 /// Estimated rows and bytes per row of a table: `(database, table)`.
 pub(super) const ESTIMATE: &str = "SELECT TABLE_ROWS, AVG_ROW_LENGTH FROM information_schema.TABLES \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')";
