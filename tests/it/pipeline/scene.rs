@@ -4,17 +4,19 @@ use std::fmt::Write as _;
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row, ValueRef};
 use tailwater_proof::compare::{Table, Warehouse, check_log, compare};
 use tailwater_proof::program::{Program, Running};
 use tailwater_proof::workload::Shard;
-use tailwater_servers::{Mysql, MysqlOptions, PASSWORD, Postgres, S3, USER};
+use tailwater_redshift::{Loader, Options};
+use tailwater_servers::{Mysql, MysqlOptions, PASSWORD, Postgres, Proxy, S3, USER};
 use tokio::runtime::Runtime;
 
 /// Bound on one run of the program and on what a test waits for. Runs take a second or two; machines may be busy.
@@ -29,9 +31,25 @@ fn sources() -> &'static [Mysql] {
     SERVERS.get_or_init(|| (0..SOURCES).map(|_| Mysql::start(MysqlOptions::default()).unwrap()).collect())
 }
 
-fn postgres() -> &'static Postgres {
+pub(super) fn postgres() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
     SERVER.get_or_init(|| Postgres::start().unwrap())
+}
+
+/// A stand-in of Redshift and the only place that it loads from.
+struct Redshift {
+    server: tailwater_redshift::Redshift,
+    s3: Arc<S3>,
+}
+
+fn redshift() -> &'static Redshift {
+    static SERVER: OnceLock<Redshift> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let s3 = S3::with_bucket(BUCKET).unwrap();
+        let loader = Loader::new(s3.endpoint(), S3::ACCESS_KEY, S3::SECRET_KEY);
+        let server = tailwater_redshift::Redshift::start(Options { loader, ..Options::default() }).unwrap();
+        Redshift { server, s3: Arc::new(s3) }
+    })
 }
 
 /// Where rows go.
@@ -39,10 +57,13 @@ fn postgres() -> &'static Postgres {
 pub(super) enum Engine {
     Sqlite,
     Postgres,
+    Redshift,
 }
 
 impl Engine {
+    /// Those that a user of the tests can look into by ordinary SQL.
     pub(super) const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
+    pub(super) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Redshift];
 }
 
 /// How a pipeline differs from the default: two shards, SQLite, a lake in a folder.
@@ -55,6 +76,10 @@ pub(super) struct Setup {
     start: &'static str,
     /// URL of the first source, where it is not the server's own.
     url: Option<String>,
+    /// Redshift is reached through a proxy.
+    proxied: bool,
+    /// Further keys of `[lake]`.
+    lake: String,
     lines: String,
 }
 
@@ -69,8 +94,16 @@ impl Setup {
             own_servers: false,
             start: "earliest",
             url: None,
+            proxied: false,
+            lake: String::new(),
             lines: String::new(),
         }
+    }
+
+    /// Keys of `[lake]`.
+    pub(super) fn lake(mut self, keys: &str) -> Self {
+        let _ = writeln!(self.lake, "{keys}");
+        self
     }
 
     pub(super) fn one_shard(mut self) -> Self {
@@ -107,6 +140,12 @@ impl Setup {
         Ok(self)
     }
 
+    /// To Redshift, which the program reaches through a proxy.
+    pub(super) fn to_redshift_by_proxy(mut self) -> Self {
+        self.proxied = true;
+        self.to(Engine::Redshift)
+    }
+
     /// Keys of a `[[table]]` rule for one table; `*` follows for the rest.
     pub(super) fn rule(mut self, table: &str, keys: &str) -> Self {
         let _ = writeln!(self.lines, "[[table]]\nmatch = \"{}.{table}\"\n{keys}", self.name);
@@ -130,9 +169,19 @@ impl Setup {
         let warehouse = match self.warehouse {
             Engine::Sqlite => Warehouse::Sqlite(folder.path().join("warehouse.db")),
             Engine::Postgres => Warehouse::Postgres(postgres().create_database(&self.name)?),
+            Engine::Redshift => Warehouse::Redshift(redshift().server.create_database(&self.name)?),
         };
-        let s3 = if self.s3 { Some(S3::with_bucket(BUCKET)?) } else { None };
-        fs::write(folder.path().join("tailwater.toml"), self.configuration(&servers, &warehouse, s3.as_ref()))?;
+        let s3 = match self.warehouse {
+            Engine::Redshift => Some(Arc::clone(&redshift().s3)),
+            _ if self.s3 => Some(Arc::new(S3::with_bucket(BUCKET)?)),
+            _ => None,
+        };
+        let proxy = if self.proxied { Some(Proxy::start(redshift().server.address())?) } else { None };
+        let reached = match (&proxy, &warehouse) {
+            (Some(proxy), Warehouse::Redshift(url)) => Warehouse::Redshift(proxy.url(url)),
+            _ => warehouse.clone(),
+        };
+        fs::write(folder.path().join("tailwater.toml"), self.configuration(&servers, &reached, s3.as_deref()))?;
         let mut program = Program::new(env!("CARGO_BIN_EXE_tailwater"), folder.path())
             .log_to(folder.path().join("tailwater.log"))
             .env("TAILWATER_LOG_LEVEL", "info");
@@ -143,7 +192,7 @@ impl Setup {
             .zip(servers.iter())
             .map(|(n, server)| Shard { name: format!("s{n}"), url: server.root_url() })
             .collect();
-        let scene = Scene { name: self.name, servers, shards, warehouse, program, s3, folder };
+        let scene = Scene { name: self.name, servers, shards, warehouse, proxy, program, s3, folder };
         scene.servers.iter().try_for_each(|server| server.sql(&format!("CREATE DATABASE {}", scene.name)))?;
         Ok(scene)
     }
@@ -168,11 +217,9 @@ impl Setup {
                 S3::REGION
             ),
         });
+        line(&self.lake);
         line("flush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"");
-        line(&match warehouse {
-            Warehouse::Sqlite(_) => "url = \"sqlite:warehouse.db\"".to_owned(),
-            Warehouse::Postgres(url) | Warehouse::Redshift(url) => format!("url = \"{url}\""),
-        });
+        line(&warehouse.configuration());
         line(&self.lines);
         line(&format!("[[table]]\nmatch = \"{}.*\"", self.name));
         text
@@ -202,8 +249,10 @@ pub(super) struct Scene {
     servers: Sources,
     shards: Vec<Shard>,
     warehouse: Warehouse,
+    proxy: Option<Proxy>,
     program: Program,
-    s3: Option<S3>,
+    /// Of all scenes with Redshift the same.
+    s3: Option<Arc<S3>>,
     folder: tempfile::TempDir,
 }
 
@@ -219,7 +268,12 @@ impl Scene {
     }
 
     pub(super) fn s3(&self) -> Result<&S3> {
-        self.s3.as_ref().context("the lake is in a folder")
+        self.s3.as_deref().context("the lake is in a folder")
+    }
+
+    /// The proxy in front of the warehouse.
+    pub(super) fn proxy(&self) -> Result<&Proxy> {
+        self.proxy.as_ref().context("the warehouse is reached without a proxy")
     }
 
     /// Where the program runs.
@@ -230,7 +284,7 @@ impl Scene {
     /// Folder of the lake's files.
     pub(super) fn lake(&self) -> PathBuf {
         match &self.s3 {
-            Some(s3) => s3.bucket_folder(BUCKET),
+            Some(s3) => s3.bucket_folder(BUCKET).join("tw").join(&self.name),
             None => self.folder.path().join("lake"),
         }
     }
@@ -346,7 +400,16 @@ impl Scene {
                 Ok(rows.into_iter().map(|row| row.unwrap_or_else(|| "NULL".to_owned())).collect())
             }),
             Warehouse::Postgres(_) => postgres().query(&self.name, &sql),
-            Warehouse::Redshift(_) => anyhow::bail!("no scene has a Redshift to be asked"),
+            Warehouse::Redshift(url) => Runtime::new()?.block_on(async {
+                let mut conn = url.parse::<PgConnectOptions>()?.connect().await?;
+                let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut conn).await?;
+                let text = |row: &PgRow| {
+                    let value = row.try_get_raw(0)?;
+                    let text = value.as_str().map_err(|e| anyhow!("a value is no text: {e}"));
+                    if value.is_null() { Ok("NULL".to_owned()) } else { text.map(str::to_owned) }
+                };
+                rows.iter().map(text).collect()
+            }),
         }
     }
 }

@@ -288,8 +288,7 @@ fn every_character_set_comes_by_snapshot_as_it_comes_by_binlog() -> Result<()> {
         format!("INSERT IGNORE INTO texts VALUES ({id}{values});")
     };
     let mut sql = format!("SET sql_mode = ''; CREATE TABLE texts (id INT PRIMARY KEY{columns});");
-    for (id, text) in (0..).zip(["'abc'", "'é€ß'", "'日本語'", "'жук'", "'한국'", "''", "'שלום'"])
-    {
+    for (id, text) in (0..).zip(["'abc'", "'é€ß'", "'日本語'", "'жук'", "'한국'", "''", "'שלום'"]) {
         sql += &row(id, text);
     }
     scene.sql(0, &sql)?;

@@ -20,7 +20,7 @@ use self::parquet::Plan;
 use self::scan_error::{NULL_ERROR, OTHER_ERROR, ScanError};
 use self::statement::Statement;
 use self::store::Store;
-use crate::catalog::{self, Scope};
+use crate::catalog::{self, Scope, Table};
 use crate::{ColumnType, Loader, Refusal};
 
 pub use relax::{Relax, Unverified};
@@ -48,6 +48,8 @@ pub struct Context<'a> {
 pub struct LoadError {
     /// Name of the table, as in the catalog.
     pub table: String,
+    /// Its number.
+    pub table_id: i64,
     /// `s3://…` of the file.
     pub file: String,
     /// Row of the file, from 1; 0 when the error is about the whole file.
@@ -80,15 +82,19 @@ pub struct Loaded {
 pub async fn run(text: &str, context: Context<'_>) -> Result<Loaded, Refusal> {
     let statement = statement::parse(text, context.scope.case_sensitive)?;
     let Context { connection, scope, loader, query, load_errors, .. } = context;
-    match load(&statement, connection, scope, loader).await {
+    let found = catalog::table(connection, scope, statement.schema.as_deref(), &statement.table).await;
+    let table = found.map_err(|refusal| match refusal.code.as_str() {
+        "42P01" => Refusal::new("42P01", format!("Cannot COPY into nonexistent table {}", statement.table)),
+        _ => refusal,
+    })?;
+    match load(&statement, &table, connection, loader).await {
         Ok(rows) => {
-            let notice =
-                format!("Load into table '{}' completed, {rows} record(s) loaded successfully.", statement.table);
+            let notice = format!("Load into table '{}' completed, {rows} record(s) loaded successfully.", table.name);
             Ok(Loaded { rows, notices: vec![notice] })
         }
         Err(Failure::Refused(refusal)) => Err(refusal),
         Err(Failure::Scan(error)) => {
-            load_errors.push(error.row(&statement.table));
+            load_errors.push(error.row(&table.name, table.oid));
             Err(error.refusal(query))
         }
     }
@@ -117,23 +123,18 @@ impl From<ScanError> for Failure {
 
 async fn load(
     statement: &Statement,
+    table: &Table,
     connection: &mut PgConnection,
-    scope: &Scope,
     loader: &Loader,
 ) -> Result<u64, Failure> {
-    let found = catalog::table(connection, scope, statement.schema.as_deref(), &statement.table).await;
-    let table = found.map_err(|refusal| match refusal.code.as_str() {
-        "42P01" => Refusal::new("42P01", format!("Cannot COPY into nonexistent table {}", statement.table)),
-        _ => refusal,
-    })?;
-    let columns = target::columns(statement, &table)?;
+    let columns = target::columns(statement, table)?;
     if columns.iter().any(|column| column.column_type == ColumnType::Super) && !statement.serialize_to_json {
         let text = "SUPER column in COPY query requires SERIALIZETOJSON option";
         return Err(ScanError::new(text, OTHER_ERROR, "").into());
     }
     let store = Store::new(loader, &statement.authorization)?;
     let files = files::find(&store, statement, &loader.region).await?;
-    if let Some(column) = target::omitted_null(&columns, &table).filter(|_| !files.is_empty()) {
+    if let Some(column) = target::omitted_null(&columns, table).filter(|_| !files.is_empty()) {
         let text = format!("Cannot insert a NULL value into column {}", column.name);
         return Err(ScanError::new(text, NULL_ERROR, "").into());
     }

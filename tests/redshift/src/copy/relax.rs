@@ -164,6 +164,10 @@ mod tests {
             assert_eq!(one.name().parse(), Ok(one));
             assert!(Relax::all().admits(one) && !Relax::default().admits(one));
         }
+        let documented = include_str!("../../COPY.md");
+        for one in Unverified::ALL {
+            assert!(documented.contains(&format!("| `{one}` |")), "{one} is not documented");
+        }
         assert!("zst".parse::<Unverified>().is_err_and(|text| text.contains("zstd")));
     }
 }

@@ -99,7 +99,7 @@ impl ScanError {
     }
 
     /// What the views keep.
-    pub(super) fn row(&self, table: &str) -> LoadError {
+    pub(super) fn row(&self, table: &str, table_id: i64) -> LoadError {
         let message = if self.context.is_empty() {
             self.headline.clone()
         } else {
@@ -108,6 +108,7 @@ impl ScanError {
         let ty = self.column.as_ref().map(|column| column.column_type);
         LoadError {
             table: table.to_owned(),
+            table_id,
             file: self.file.clone(),
             line: i64::try_from(self.line).unwrap_or(i64::MAX),
             column: self.column.as_ref().map(|column| column.name.clone()).unwrap_or_default(),
@@ -167,7 +168,7 @@ mod tests {
         let detail = refusal.detail.unwrap();
         assert!(detail.contains("\n  code:      15007\n") && detail.contains("\n  query:     42\n"), "{detail}");
         assert!(detail.contains(&format!("context:   {}\n", "é".repeat(128))) && detail.contains("--relax zstd"));
-        let row = error.row("t");
+        let row = error.row("t", 7);
         assert_eq!(row.message, format!("Spectrum Scan Error. {}", "é".repeat(200)));
         assert_eq!((row.column_type.as_str(), row.column_length.as_str(), row.line), ("varchar", "7", 3));
     }

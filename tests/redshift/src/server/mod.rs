@@ -3,6 +3,7 @@
 mod connection;
 mod encode;
 mod extended;
+mod host;
 mod listener;
 mod logins;
 mod options;
@@ -123,6 +124,17 @@ impl Redshift {
             secret_key: secret_key.to_owned(),
             ..loader
         });
+    }
+
+    /// How COPY reads.
+    #[must_use]
+    pub fn loader(&self) -> Loader {
+        self.server.loader()
+    }
+
+    /// Changes how COPY reads, from the next statement on.
+    pub fn set_loader(&self, loader: Loader) {
+        self.server.set_loader(loader);
     }
 
     /// Lets COPY accept more, or less.

@@ -4,6 +4,7 @@ mod check;
 mod dml;
 mod expression;
 mod functions;
+mod label;
 mod qualify;
 mod relations;
 
@@ -65,8 +66,6 @@ pub(crate) enum Parameters {
 pub(crate) struct Rewritten {
     /// Its text.
     pub(crate) sql: String,
-    /// Tables and views of users that it names.
-    pub(crate) relations: Vec<Name>,
     /// Whether it inserts a query's rows rather than VALUES.
     pub(crate) from_query: bool,
 }
@@ -106,24 +105,23 @@ pub(crate) fn rewrite(parsed: &Parsed, table: Option<&Table>, values: &Values) -
         source_of_insert: matches!(statement, Statement::Insert(_)),
         from_query: false,
         ctes: HashSet::new(),
-        relations: Vec::new(),
+        has_user_relation: false,
         leader_only: false,
     };
     if let ControlFlow::Break(refusal) = statement.visit(&mut walk) {
         return Err(refusal);
     }
-    if walk.leader_only && !walk.relations.is_empty() {
+    if walk.leader_only && walk.has_user_relation {
         return Err(Refusal::new(
             "0A000",
             "Specified types or functions (one per INFO message) not supported on Redshift tables.",
         ));
     }
-    let Walk { from_query, relations, .. } = walk;
+    let from_query = walk.from_query;
     if let Some(table) = table {
         dml::fit_literals(&mut statement, table);
     }
-    let sql = dml::print(&statement);
-    Ok(Rewritten { sql, relations, from_query })
+    Ok(Rewritten { sql: statement.to_string(), from_query })
 }
 
 /// The walk over one statement.
@@ -134,7 +132,8 @@ struct Walk<'a> {
     source_of_insert: bool,
     from_query: bool,
     ctes: HashSet<String>,
-    relations: Vec<Name>,
+    /// Whether a table or view of a user is named.
+    has_user_relation: bool,
     /// A function was met that only the leader node has.
     leader_only: bool,
 }
@@ -156,6 +155,7 @@ impl VisitorMut for Walk<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
+        label::keep(select);
         flow(self.check_select(select))
     }
 
@@ -185,6 +185,10 @@ impl VisitorMut for Walk<'_> {
 
     fn pre_visit_ident(&mut self, ident: &mut Ident) -> Flow {
         ident.value = sql_name(&ident.value);
+        // What is a word for Redshift (`#temporary`) or was shortened need not be one for PostgreSQL.
+        if ident.value.chars().any(|c| !(c.is_alphanumeric() || matches!(c, '_' | '$'))) {
+            ident.quote_style = Some('"');
+        }
         ControlFlow::Continue(())
     }
 }

@@ -1,71 +1,104 @@
-//! A database of the stand-in and a bucket, for one test.
+//! A database of the stand-in and a bucket, for one test, seen through an ordinary PostgreSQL client.
 
 use std::fs;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use sqlx::{Connection, PgConnection, Row, ValueRef};
-use tailwater_redshift::copy::{self, Context, LoadError};
-use tailwater_redshift::{Loader, Refusal, Relax};
-use tailwater_servers::{Postgres, S3};
+use sqlx::postgres::{PgDatabaseError, PgRow};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, ValueRef};
+use tailwater_redshift::{Loader, Options, Redshift, Refusal, Relax, Server};
+use tailwater_servers::S3;
 
 pub const ROLE: &str = "IAM_ROLE 'arn:aws:iam::123456789012:role/loader'";
 
-struct Servers {
-    postgres: Postgres,
-    s3: S3,
+fn s3() -> &'static S3 {
+    static S3_SERVER: OnceLock<S3> = OnceLock::new();
+    S3_SERVER.get_or_init(|| S3::start().unwrap())
 }
 
-fn servers() -> &'static Servers {
-    static SERVERS: OnceLock<Servers> = OnceLock::new();
-    SERVERS.get_or_init(|| Servers { postgres: Postgres::start().unwrap(), s3: S3::start().unwrap() })
+fn options() -> Options {
+    Options { loader: Loader::new(s3().endpoint(), S3::ACCESS_KEY, S3::SECRET_KEY), ..Options::default() }
+}
+
+/// For tests that leave the loader as it is.
+fn shared() -> &'static Redshift {
+    static REDSHIFT: OnceLock<Redshift> = OnceLock::new();
+    REDSHIFT.get_or_init(|| Redshift::start(options()).unwrap())
 }
 
 pub struct Cluster {
     client: PgConnection,
-    bucket: &'static str,
-    pub loader: Loader,
-    pub errors: Vec<LoadError>,
+    bucket: String,
+    own: Option<Redshift>,
 }
 
 impl Cluster {
     /// A database and a bucket of this name.
-    pub async fn start(name: &'static str) -> Self {
-        let servers = servers();
-        let url = servers.postgres.create_database(name).unwrap();
-        let bucket: &'static str = Box::leak(name.replace('_', "-").into_boxed_str());
-        servers.s3.create_bucket(bucket).unwrap();
-        let mut client = PgConnection::connect(&url).await.unwrap();
-        sqlx::raw_sql(CATALOG).execute(&mut client).await.unwrap();
-        let loader = Loader::new(servers.s3.endpoint(), S3::ACCESS_KEY, S3::SECRET_KEY);
-        Self { client, bucket, loader, errors: Vec::new() }
+    pub async fn start(name: &str) -> Self {
+        Self::on(shared(), name).await
     }
 
-    pub fn relax(&mut self, relax: Relax) {
-        self.loader.relax = relax;
+    /// A server of its own, whose loader can be changed.
+    pub async fn start_own(name: &str) -> Self {
+        let redshift = Redshift::start(options()).unwrap();
+        let mut cluster = Self::on(&redshift, name).await;
+        cluster.own = Some(redshift);
+        cluster
+    }
+
+    async fn on(redshift: &Redshift, name: &str) -> Self {
+        let url = redshift.create_database(name).unwrap();
+        let bucket = name.replace('_', "-");
+        s3().create_bucket(&bucket).unwrap();
+        Self { client: PgConnection::connect(&url).await.unwrap(), bucket, own: None }
+    }
+
+    /// Changes how COPY reads.
+    pub fn change(&self, change: impl FnOnce(&mut Loader)) {
+        let redshift = self.redshift();
+        let mut loader = redshift.loader();
+        change(&mut loader);
+        redshift.set_loader(loader);
+    }
+
+    /// The server of its own.
+    pub fn redshift(&self) -> &Redshift {
+        self.own.as_ref().expect("a server of its own")
+    }
+
+    pub fn server(&self) -> &Arc<Server> {
+        self.redshift().server()
+    }
+
+    pub fn relax(&self, relax: Relax) {
+        self.change(|loader| loader.relax = relax);
     }
 
     pub fn s3(&self) -> &'static S3 {
-        &servers().s3
+        s3()
     }
 
     pub async fn sql(&mut self, statements: &str) {
-        let statements = statements.replace("VARBYTE(8)", "BYTEA");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut self.client).await.unwrap();
-        sqlx::raw_sql(REGISTER).execute(&mut self.client).await.unwrap();
+        self.run(statements).await.unwrap();
     }
 
     /// Rows, columns joined by `|`.
     pub async fn rows(&mut self, query: &str) -> Vec<String> {
-        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(query.to_owned())).fetch_all(&mut self.client).await.unwrap();
-        let text = |row: &sqlx::postgres::PgRow, i| {
+        let rows = sqlx::raw_sql(AssertSqlSafe(query.to_owned())).fetch_all(&mut self.client).await.unwrap();
+        let text = |row: &PgRow, i| {
             let value = row.try_get_raw(i).unwrap();
             if value.is_null() { "NULL".to_owned() } else { value.as_str().unwrap().to_owned() }
         };
         rows.iter().map(|row| (0..row.len()).map(|i| text(row, i)).collect::<Vec<_>>().join("|")).collect()
     }
 
+    /// The last row of the view, one string a column.
+    pub async fn load_error(&mut self, columns: &str) -> String {
+        let query = format!("SELECT {columns} FROM sys_load_error_detail ORDER BY query_id DESC LIMIT 1");
+        self.rows(&query).await.pop().unwrap()
+    }
+
     pub fn put(&self, key: &str, bytes: &[u8]) {
-        let path = servers().s3.bucket_folder(self.bucket).join(key);
+        let path = s3().bucket_folder(&self.bucket).join(key);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
@@ -83,22 +116,23 @@ impl Cluster {
         format!("s3://{}/{key}", self.bucket)
     }
 
-    /// Loads what lies under a key into `table`, a table's name with or without a list of columns.
+    /// Loads what lies under a key into `table`, a table's name with or without a list of columns; returns the rows.
     pub async fn copy(&mut self, table: &str, key: &str, parameters: &str) -> Result<u64, Refusal> {
         let statement = format!("COPY {table} FROM '{}' {ROLE} FORMAT AS PARQUET {parameters}", self.url(key));
-        self.run(&statement).await
+        self.run(&statement).await?;
+        Ok(self.rows("SELECT pg_last_copy_count()").await[0].parse().unwrap())
     }
 
-    pub async fn run(&mut self, statement: &str) -> Result<u64, Refusal> {
-        let context = Context {
-            connection: &mut self.client,
-            scope: &tailwater_redshift::catalog::Scope::default(),
-            loader: &self.loader,
-            user: "tw",
-            query: 42,
-            load_errors: &mut self.errors,
-        };
-        copy::run(statement, context).await.map(|loaded| loaded.rows)
+    pub async fn run(&mut self, statements: &str) -> Result<(), Refusal> {
+        let done = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut self.client).await;
+        done.map(drop).map_err(|error| {
+            let error = error.into_database_error().unwrap().downcast::<PgDatabaseError>();
+            let refusal = Refusal::new(error.code(), error.message());
+            match error.detail() {
+                Some(detail) => refusal.with_detail(detail),
+                None => refusal,
+            }
+        })
     }
 
     /// Loads, and returns message and detail of the error.
@@ -107,20 +141,3 @@ impl Cluster {
         (refusal.message, refusal.detail.unwrap_or_default())
     }
 }
-
-const CATALOG: &str = "CREATE SCHEMA tw_catalog; CREATE DOMAIN super AS jsonb;
-    CREATE TABLE tw_catalog.tables (oid oid, schema_name text, table_name text, temporary boolean);
-    CREATE TABLE tw_catalog.columns (oid oid, attnum int2, column_name text, type_name text, type_size int4,
-        type_scale int4, identity boolean)";
-
-const REGISTER: &str = "TRUNCATE tw_catalog.tables, tw_catalog.columns;
-    INSERT INTO tw_catalog.tables SELECT oid, 'public', relname, false FROM pg_class
-        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace;
-    INSERT INTO tw_catalog.columns SELECT a.attrelid, a.attnum, a.attname,
-        CASE WHEN t.typname = 'bytea' THEN 'binary varying' WHEN t.typname = 'super' THEN 'super'
-            ELSE format_type(a.atttypid, NULL) END,
-        CASE WHEN t.typname IN ('varchar', 'bpchar') THEN a.atttypmod - 4 WHEN t.typname = 'bytea' THEN 8
-            WHEN t.typname = 'numeric' THEN (a.atttypmod - 4) >> 16 ELSE 0 END,
-        CASE WHEN t.typname = 'numeric' THEN (a.atttypmod - 4) & 2047 ELSE 0 END, a.attidentity <> ''
-    FROM pg_attribute a JOIN tw_catalog.tables c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
-    WHERE a.attnum > 0";

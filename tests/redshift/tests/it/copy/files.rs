@@ -17,8 +17,16 @@ fn numbers(values: &[i32]) -> Vec<u8> {
     file(FIELDS, &[int32(values)])
 }
 
-async fn start(name: &'static str) -> Cluster {
-    let mut cluster = Cluster::start(name).await;
+async fn start(name: &str) -> Cluster {
+    with_table(Cluster::start(name).await).await
+}
+
+/// With a server of its own.
+async fn start_own(name: &str) -> Cluster {
+    with_table(Cluster::start_own(name).await).await
+}
+
+async fn with_table(mut cluster: Cluster) -> Cluster {
     cluster.sql("CREATE TABLE t (id INTEGER)").await;
     cluster
 }
@@ -70,7 +78,7 @@ async fn a_missing_file_fails_only_where_it_is_mandatory() {
     let (message, detail) = cluster.refused("t", "true", "MANIFEST").await;
     assert_eq!(message, "Spectrum Scan Error");
     assert!(detail.contains("File not found") && detail.contains("copy-mandatory/a//gone.parquet"), "{detail}");
-    assert_eq!(cluster.errors[0].file, "s3://copy-mandatory/a//gone.parquet");
+    assert_eq!(cluster.load_error("trim(file_name)").await, "s3://copy-mandatory/a//gone.parquet");
     assert_eq!(cluster.rows(IDS).await, ["1", "1"]);
 }
 
@@ -132,7 +140,8 @@ async fn keys_of_the_statement_are_those_that_read() {
         format!("COPY t FROM '{url}' CREDENTIALS 'aws_access_key_id={id};aws_secret_access_key={secret}' PARQUET")
     };
     let (id, secret) = (tailwater_servers::S3::ACCESS_KEY, tailwater_servers::S3::SECRET_KEY);
-    assert_eq!(cluster.run(&with(id, secret)).await.unwrap(), 1);
+    cluster.run(&with(id, secret)).await.unwrap();
+    assert_eq!(cluster.rows(IDS).await, ["1"]);
     for (id, secret) in [(id, "wrong"), ("AKIANOBODY", secret)] {
         let refusal = cluster.run(&with(id, secret)).await.unwrap_err();
         assert!(refusal.message.starts_with("S3ServiceException:"), "{refusal}");
@@ -143,14 +152,16 @@ async fn keys_of_the_statement_are_those_that_read() {
 
 #[tokio::test]
 async fn roles_must_be_attached_and_buckets_in_the_region() {
-    let mut cluster = start("copy_roles").await;
+    let mut cluster = start_own("copy_roles").await;
     cluster.put("f.parquet", &numbers(&[1]));
-    cluster.loader.foreign_buckets = vec!["copy-roles".to_owned()];
+    cluster.change(|loader| loader.foreign_buckets = vec!["copy-roles".to_owned()]);
     assert!(cluster.refused("t", "f.parquet", "").await.0.contains("Status 301,Error PermanentRedirect"));
-    cluster.loader.foreign_buckets.clear();
-    cluster.loader.roles = vec!["arn:aws:iam::123456789012:role/other".to_owned()];
+    cluster.change(|loader| {
+        loader.foreign_buckets.clear();
+        loader.roles = vec!["arn:aws:iam::123456789012:role/other".to_owned()];
+    });
     assert!(cluster.refused("t", "f.parquet", "").await.0.contains("is not associated to cluster"));
-    cluster.loader.default_role = false;
+    cluster.change(|loader| loader.default_role = false);
     let default = format!("COPY t FROM '{}' IAM_ROLE default PARQUET", cluster.url("f.parquet"));
     assert!(cluster.run(&default).await.unwrap_err().message.contains("no default IAM role"));
 }
@@ -196,7 +207,7 @@ async fn damaged_files_do_not_load() {
 
 #[tokio::test]
 async fn pages_codecs_and_indexes_are_those_that_were_seen_to_load() {
-    let mut cluster = start("copy_pages").await;
+    let mut cluster = start_own("copy_pages").await;
     let id = || ColumnPath::from("id");
     let delta = proven().set_column_dictionary_enabled(id(), false);
     let zstd = Compression::ZSTD(ZstdLevel::default());

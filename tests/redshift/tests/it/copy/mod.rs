@@ -3,5 +3,6 @@
 mod cluster;
 mod columns;
 mod files;
+mod session;
 mod types;
 mod values;

@@ -17,8 +17,8 @@ async fn the_length_of_text_is_its_bytes() {
     assert_eq!(message, "Spectrum Scan Error");
     let text = "The length of the data column v is longer than the length defined in the table. Table: 4, Data: 5";
     assert!(detail.contains(text), "{detail}");
-    let error = &cluster.errors[0];
-    assert!(error.message.contains(text) && error.line == 2 && error.column_length == "4", "{error:?}");
+    let row = cluster.load_error("line_number, trim(column_name), trim(column_length), error_code").await;
+    assert_eq!(row, "2|v|4|15007");
 }
 
 #[tokio::test]

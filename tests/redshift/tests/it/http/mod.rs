@@ -3,3 +3,4 @@
 mod api;
 mod credentials;
 mod data_api;
+mod server;
