@@ -23,7 +23,7 @@ const ORDERS: &str = "CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, it
 
 #[test]
 fn one_run_brings_what_is_there_and_the_next_goes_on() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = scene("bootstrap").to(engine).start()?;
         scene.sql_all(ORDERS)?;
         scene.sql_all("CREATE TABLE nothing (id INT PRIMARY KEY); CREATE TABLE one (id INT PRIMARY KEY); INSERT INTO one VALUES (1)")?;
@@ -141,7 +141,7 @@ fn chunks_of_any_key_are_gapless() -> Result<()> {
 /// Re-reads while everything goes on: changes without events are mended, a parked table comes back.
 #[test]
 fn a_snapshot_on_request_mends_what_left_no_events() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = scene("resnap").to(engine).start()?;
         scene.sql_all(ORDERS)?;
         let mut running = scene.start(&["run"])?;
