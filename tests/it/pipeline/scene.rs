@@ -61,8 +61,6 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    /// Those that a user of the tests can look into by ordinary SQL.
-    pub(super) const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
     pub(super) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Redshift];
 }
 
