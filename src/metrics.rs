@@ -5,13 +5,15 @@
 //! configured: shards, targets, groups, and columns in which a value policy has struck.
 
 mod columns;
+mod lag;
+mod snapshots;
 
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -23,11 +25,13 @@ use prometheus_client::{
 };
 
 use crate::{
-    model::{OpCounts, Shard, Target},
+    model::{OpCounts, Origin, Shard, Target},
     progress::{ProgressSnapshot, ShardProgress},
 };
 
 use columns::CountedColumns;
+use lag::Reach;
+pub use snapshots::SnapshotMetrics;
 
 /// Prefix of every name.
 const PREFIX: &str = "tailwater";
@@ -165,6 +169,7 @@ pub struct Metrics {
     retries: Family<ByError, Counter>,
     batch_memory: Gauge,
     batch_memory_max: Gauge,
+    snapshots: snapshots::Snapshots,
 }
 
 impl fmt::Debug for Metrics {
@@ -273,6 +278,7 @@ impl Metrics {
             ),
             shards: Mutex::new(BTreeMap::new()),
             groups: Mutex::new(BTreeMap::new()),
+            snapshots: snapshots::Snapshots::register(&mut r),
             registry: r,
         }
     }
@@ -337,6 +343,11 @@ impl Metrics {
         self.values.get_or_create(&by).inc_by(count);
     }
 
+    /// A snapshot of a table begins or goes on: so many rows are read, of about so many.
+    pub fn snapshot_begins(&self, origin: &Origin, rows: u64, estimated: u64) -> SnapshotMetrics {
+        self.snapshots.begin(origin, rows, estimated)
+    }
+
     /// Counts an error.
     pub fn error(&self, stage: Stage, kind: ErrorKind) {
         self.errors.get_or_create(&ByError { stage, kind }).inc();
@@ -368,6 +379,7 @@ impl Metrics {
             at: now,
             batch_memory_bytes: u64::try_from(self.batch_memory.get()).unwrap_or_default(),
             shards: shards.iter().map(|(name, m)| m.progress(name, now)).collect(),
+            tables: self.snapshots.progress(),
         }
     }
 
@@ -386,6 +398,7 @@ impl Metrics {
                 }
             }
         }
+        self.snapshots.show();
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);
@@ -486,36 +499,6 @@ impl ShardMetrics {
             lag_read_seconds: lag.read,
             lag_stored_seconds: lag.stored,
             lag_applied_seconds: lag.applied,
-        }
-    }
-}
-
-/// How far along the source's time each stage is, UTC microseconds; 0 before a stage has begun.
-#[derive(Debug, Default)]
-struct Reach {
-    read: AtomicI64,
-    stored: AtomicI64,
-    applied: AtomicI64,
-}
-
-/// Distances between the stages in seconds; `None` before a stage has begun.
-struct Lag {
-    read: Option<f64>,
-    stored: Option<f64>,
-    applied: Option<f64>,
-}
-
-impl Reach {
-    fn lag(&self, now: i64) -> Lag {
-        let at = |stage: &AtomicI64| Some(stage.load(Ordering::Relaxed)).filter(|at| *at > 0);
-        let (read, stored, applied) = (at(&self.read), at(&self.stored), at(&self.applied));
-        // Clocks differ between machines: never below zero.
-        let between = |ahead: Option<i64>, behind: Option<i64>| Some((ahead? - behind?).max(0) as f64 / 1e6);
-        Lag {
-            read: between(Some(now), read),
-            stored: between(read, stored),
-            // `apply` alone does not read: what it has not seen of the lake is unknown to it, so the age counts.
-            applied: between(stored.or(Some(now)), applied),
         }
     }
 }

@@ -5,5 +5,6 @@ pub mod check;
 pub mod definitions;
 pub mod extract;
 pub mod open;
+pub mod request;
 pub mod run;
 pub mod status;

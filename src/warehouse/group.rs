@@ -46,7 +46,7 @@ pub struct Exception {
     pub kind: ExceptionKind,
     /// The place from which its steps are still to be applied.
     pub position: LogPosition,
-    /// For the operator; empty for held ones.
+    /// For the operator; of an origin whose snapshot is under way also how far its rows are loaded, which is read back.
     pub reason: String,
 }
 

@@ -1,88 +1,288 @@
-//! Origins that stayed behind try again, each from its own place, at the beginning of every session.
+//! Origins that are not where their shard stands: parked ones that try again, and those whose snapshot is under way.
 //!
-//! An origin that is parked here has all its rows in the lake. When the cause is mended, they are applied up to where the
-//! group stands, and the exception ends in the transaction that applies the last of them.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Each has a place of its own in the log, from which its steps are still to be applied. A round brings all of them forward by one
+//! tick that they share, so that the group goes on meanwhile; an exception ends in the transaction that reaches the group's place.
+//!
+//! **Parked.** An origin that was parked here has all its rows in the lake. At the beginning of a session it tries once more.
+//!
+//! **Held.** From a snapshot's beginning on, an origin waits there until the log has the end. Then the chunks are loaded, *all of
+//! them before any change*: a delete leaves no trace in the target, so a chunk that was read before it and stored behind it
+//! would bring the row back. Then follows everything from the beginning on, in which the end is the floor that sweeps what the
+//! chunks did not bring. With `publish = "progressively"` chunks are loaded as they come, and only the changes wait.
 
 use super::{
     ApplyError,
     cursor::{Cursor, Scope, Work},
+    hold,
     session::Session,
-    tick::Tick,
 };
 use crate::{
-    lake::LogReader,
-    model::Origin,
-    warehouse::{Exception, ExceptionChange, ExceptionKind, GroupState, LogPosition},
+    config::Publish,
+    model::{Entry, Origin, Seq, Step, Target},
+    warehouse::{Exception, ExceptionChange, ExceptionKind, LogPosition},
 };
 
-/// Tries to bring every origin with an exception to where its shard stands.
-///
-/// # Errors
-/// What concerns the whole session. A table that fails again stays parked.
-pub(super) async fn run(session: &mut Session<'_>, state: &GroupState) -> Result<(), ApplyError> {
-    for (origin, exception) in &state.exceptions {
-        if exception.kind == ExceptionKind::Held || !session.apply.owns(origin) {
-            continue;
-        }
-        let Some(end) = session.stands(&origin.shard) else { continue };
-        if origin_caught_up(session, origin, exception, end).await? {
-            tracing::info!(%origin, "the table has caught up");
-            session.behind.remove(origin);
-        }
-    }
-    Ok(())
+/// An origin with a place of its own.
+#[derive(Debug)]
+pub(super) struct CatchUp {
+    origin: Origin,
+    /// Where the warehouse has it.
+    stands: LogPosition,
+    phase: Phase,
+    /// Stands where the phase is.
+    cursor: Option<Cursor>,
 }
 
-async fn origin_caught_up(
+#[derive(Debug)]
+enum Phase {
+    /// It failed in this session; the next one tries again.
+    Parked,
+    /// A snapshot began where it stands.
+    Held {
+        /// Chunks in front of this place are loaded.
+        loaded: LogPosition,
+        /// The snapshot that is complete, and the place behind its end.
+        complete: Option<(Seq, LogPosition)>,
+        /// The log may have an end that was not looked for.
+        look: bool,
+    },
+    /// It is where the group stands.
+    Arrived,
+    /// Its steps are applied in order.
+    Following {
+        /// The snapshot whose rows are loaded, and where it began.
+        snapshot: Option<(Seq, LogPosition)>,
+        /// Why it was parked, to be kept until it arrives.
+        reason: String,
+    },
+}
+
+/// One origin's part of a tick.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) work: Work,
+    /// Of its exception.
+    pub(super) change: Option<ExceptionChange>,
+    /// Where it has to begin anew when the tick parks it; where it stands, unless set.
+    pub(super) again_from: Option<LogPosition>,
+    /// What it is when the tick is done.
+    pub(super) next: CatchUp,
+}
+
+impl CatchUp {
+    /// What the warehouse says of an origin at the beginning of a session.
+    pub(super) fn of(origin: &Origin, exception: &Exception) -> Self {
+        let phase = match exception.kind {
+            ExceptionKind::Held => Phase::Held {
+                loaded: hold::loaded(&exception.reason).unwrap_or(exception.position),
+                complete: None,
+                look: true,
+            },
+            ExceptionKind::Parked | ExceptionKind::CatchingUp => {
+                Phase::Following { snapshot: hold::followed(&exception.reason), reason: exception.reason.clone() }
+            }
+        };
+        Self { origin: origin.clone(), stands: exception.position, phase, cursor: None }
+    }
+
+    /// An origin that a tick has parked.
+    pub(super) fn parked(origin: Origin, stands: LogPosition) -> Self {
+        Self { origin, stands, phase: Phase::Parked, cursor: None }
+    }
+
+    /// An origin whose snapshot began at `begun`.
+    pub(super) fn held(origin: Origin, begun: LogPosition) -> Self {
+        let phase = Phase::Held { loaded: begun, complete: None, look: false };
+        Self { origin, stands: begun, phase, cursor: None }
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(super) fn is_parked(&self) -> bool {
+        matches!(self.phase, Phase::Parked)
+    }
+
+    pub(super) fn has_arrived(&self) -> bool {
+        matches!(self.phase, Phase::Arrived)
+    }
+
+    /// Where the warehouse has it.
+    pub(super) fn stands(&self) -> LogPosition {
+        self.stands
+    }
+
+    /// The group passed the end of a snapshot of the origin.
+    pub(super) fn snapshot_ended(&mut self) {
+        if let Phase::Held { look, .. } = &mut self.phase {
+            *look = true;
+        }
+    }
+
+    /// What one tick can do for the origin; `None` when it waits.
+    ///
+    /// # Errors
+    /// What concerns the whole session.
+    pub(super) async fn prepare(&mut self, session: &mut Session<'_>) -> Result<Option<Prepared>, ApplyError> {
+        let Some(end) = session.stands(&self.origin.shard) else { return Ok(None) };
+        match self.phase {
+            Phase::Parked | Phase::Arrived => Ok(None),
+            Phase::Held { .. } => self.load(session, end).await,
+            Phase::Following { .. } => self.follow(session, end).await,
+        }
+    }
+
+    /// Loads chunks; turns to following when all are there.
+    async fn load(&mut self, session: &mut Session<'_>, end: LogPosition) -> Result<Option<Prepared>, ApplyError> {
+        let Phase::Held { loaded, complete, look } = &mut self.phase else { return Ok(None) };
+        if complete.is_none() && std::mem::take(look) {
+            *complete = find_end(session, &self.origin, self.stands, end).await?;
+        }
+        let (loaded, complete) = (*loaded, *complete);
+        let progressively = session.apply.publish(&self.origin) == Publish::Progressively;
+        let (of, limit) = match complete {
+            Some((seq, behind)) => (Some(seq), behind),
+            None if progressively => (None, end),
+            None => return Ok(None),
+        };
+        if loaded >= limit {
+            return Ok(of.map(|seq| {
+                let (snapshot, reason) = (Some((seq, self.stands)), hold::follows(seq, self.stands));
+                self.prepared(Work::default(), None, self.stands, Phase::Following { snapshot, reason })
+            }));
+        }
+        let scope = Scope::Chunks { origin: self.origin.clone(), of };
+        let Some((work, reached)) = self.gather(session, loaded, limit, &scope).await? else { return Ok(None) };
+        if reached <= loaded {
+            return Ok(None);
+        }
+        let to =
+            Exception { kind: ExceptionKind::Held, position: self.stands, reason: hold::held(self.stands, reached) };
+        // Without rows there is nothing that had to be noted.
+        let to = (!work.is_empty()).then_some(Some(to));
+        let cursor = self.cursor.take();
+        let mut prepared = self.prepared(work, to, self.stands, Phase::Held { loaded: reached, complete, look: false });
+        prepared.next.cursor = cursor;
+        Ok(Some(prepared))
+    }
+
+    /// Applies steps in order up to where the group stands, or to the beginning of another snapshot.
+    async fn follow(&mut self, session: &mut Session<'_>, end: LogPosition) -> Result<Option<Prepared>, ApplyError> {
+        let Phase::Following { snapshot, reason } = &self.phase else { return Ok(None) };
+        let (snapshot, reason) = (*snapshot, reason.clone());
+        let scope = Scope::Only {
+            origin: self.origin.clone(),
+            target: session.apply.target(&self.origin),
+            loaded: snapshot.map(|(seq, _)| seq),
+        };
+        let Some((work, reached)) = self.gather(session, self.stands, end, &scope).await? else { return Ok(None) };
+        let begins = work.held.is_some();
+        if reached == self.stands && !begins && reached < end {
+            // The log ends before the group's place: it was cut off, which the group's own reader reports.
+            return Ok(None);
+        }
+        let exception = |kind, reason| Some(Exception { kind, position: reached, reason });
+        let (to, phase) = if begins {
+            let phase = Phase::Held { loaded: reached, complete: None, look: true };
+            (exception(ExceptionKind::Held, String::new()), phase)
+        } else if reached < end {
+            (exception(ExceptionKind::CatchingUp, reason.clone()), Phase::Following { snapshot, reason })
+        } else {
+            (None, Phase::Arrived)
+        };
+        let cursor = self.cursor.take();
+        let mut prepared = self.prepared(work, Some(to), reached, phase);
+        prepared.next.cursor = cursor;
+        // What is loaded is not loaded again unless it has to begin anew.
+        prepared.again_from = snapshot.map(|(_, begun)| begun);
+        Ok(Some(prepared))
+    }
+
+    /// Work that brings the origin to `stands` and into `phase`, with its exception becoming `to` where that is something.
+    fn prepared(&self, work: Work, to: Option<Option<Exception>>, stands: LogPosition, phase: Phase) -> Prepared {
+        let (origin, from) = (self.origin.clone(), Some(self.stands));
+        let change = to.map(|to| ExceptionChange { origin: origin.clone(), from, to });
+        let next = Self { origin, stands, phase, cursor: None };
+        Prepared { work, change, again_from: None, next }
+    }
+
+    /// Reads on from `from` and takes what one tick can do; `None` where the shard's log is not open.
+    async fn gather(
+        &mut self,
+        session: &mut Session<'_>,
+        from: LogPosition,
+        limit: LogPosition,
+        scope: &Scope,
+    ) -> Result<Option<(Work, LogPosition)>, ApplyError> {
+        let Some(log_id) = session.log_id(&self.origin.shard) else { return Ok(None) };
+        let known = self.cursor.take().filter(|cursor| cursor.position() == from);
+        let mut cursor = known.unwrap_or_else(|| Cursor::new(self.origin.shard.clone(), log_id, from));
+        let whole = read_until(session, &mut cursor, limit).await?;
+        let mut work = Work::default();
+        cursor.take(&mut work, session.apply.tick_bytes, scope, &|_| true);
+        let reached = cursor.position().min(limit);
+        // Behind a limit inside of an entry, steps were cut off: that entry has to be read again.
+        self.cursor = whole.then_some(cursor);
+        Ok(Some((work, reached)))
+    }
+}
+
+/// Looks for the end of the snapshot that began at `begun`, or of one that began anew behind it.
+async fn find_end(
     session: &mut Session<'_>,
     origin: &Origin,
-    exception: &Exception,
+    begun: LogPosition,
     end: LogPosition,
-) -> Result<bool, ApplyError> {
-    let Some((mut log, log_id)) = session.reader_from(&origin.shard, exception.position).await? else {
-        return Ok(false);
-    };
-    let mut cursor = Cursor::new(origin.shard.clone(), log_id, exception.position);
-    let scope = Scope::Only(origin.clone());
-    let mut stands = exception.position;
-    while stands < end {
-        read_until(&mut log, &mut cursor, end).await?;
-        let mut work = Work::default();
-        cursor.take(&mut work, session.apply.tick_bytes, &scope, &|_| true)?;
-        let reached = cursor.position().min(end);
-        let to = (reached < end).then(|| Exception {
-            kind: ExceptionKind::CatchingUp,
-            position: reached,
-            reason: exception.reason.clone(),
-        });
-        let change = ExceptionChange { origin: origin.clone(), from: Some(stands), to };
-        let began = BTreeMap::from([(origin.shard.clone(), stands)]);
-        let tick = Tick { work, moves: Vec::new(), exceptions: vec![change], began };
-        let parked: BTreeSet<Origin> =
-            session.apply.perform(&session.fence, &mut session.number, &mut session.targets, tick).await?;
-        if parked.contains(origin) {
+) -> Result<Option<(Seq, LogPosition)>, ApplyError> {
+    let mut newest = None;
+    for number in begun.entry..=end.entry {
+        let Some(entry) = session.entry(&origin.shard, number).await? else { break };
+        for (step, place) in entry.steps.iter().zip(0..) {
+            let place = LogPosition { entry: number, step: place };
+            if place < begun || step.origin() != origin {
+                continue;
+            }
+            if place >= end {
+                return Ok(None);
+            }
+            match step {
+                Step::SnapshotBegin { seq, .. } => newest = Some(*seq),
+                Step::SnapshotEnd { seq, .. } if newest == Some(*seq) => {
+                    return Ok(Some((*seq, LogPosition { entry: number, step: place.step + 1 })));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Reads ahead up to `limit`, and not a step further. Answers whether the cursor can go on behind it: not where an entry was cut.
+async fn read_until(session: &mut Session<'_>, cursor: &mut Cursor, limit: LogPosition) -> Result<bool, ApplyError> {
+    let last = if limit.step > 0 { limit.entry } else { limit.entry.saturating_sub(1) };
+    while cursor.wants_more() && cursor.next_entry() <= last {
+        let shard = cursor.shard.clone();
+        let Some(entry) = session.entry(&shard, cursor.next_entry()).await? else { break };
+        if entry.number == limit.entry {
+            let mut cut = Entry::clone(&entry);
+            cut.steps.truncate(usize::try_from(limit.step).unwrap_or(usize::MAX));
+            cursor.push(cut);
             return Ok(false);
         }
-        if reached == stands {
-            // The log ends before the group's place: it was cut off, which the group's own reader reports.
-            return Ok(false);
-        }
-        stands = reached;
+        cursor.push(entry);
     }
     Ok(true)
 }
 
-/// Reads ahead up to where the group stands, and not a step further.
-async fn read_until(log: &mut LogReader, cursor: &mut Cursor, end: LogPosition) -> Result<(), ApplyError> {
-    let last = if end.step > 0 { end.entry } else { end.entry.saturating_sub(1) };
-    while cursor.wants_more() && cursor.next_entry() <= last {
-        let Some(mut entry) = log.next().await? else { break };
-        if entry.entry.number == end.entry {
-            entry.entry.steps.truncate(usize::try_from(end.step).unwrap_or(usize::MAX));
-        }
-        cursor.push(entry.entry);
+impl super::Apply {
+    /// When rows of an origin's snapshot show.
+    pub(super) fn publish(&self, origin: &Origin) -> Publish {
+        self.rules.resolve(&origin.database, &origin.table).map(|rule| rule.publish).unwrap_or_default()
     }
-    Ok(())
+
+    /// Where an origin's rows go.
+    fn target(&self, origin: &Origin) -> Option<Target> {
+        self.rules.resolve(&origin.database, &origin.table).map(|rule| rule.target)
+    }
 }

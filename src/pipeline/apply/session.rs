@@ -9,15 +9,21 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Apply, ApplyError, catch_up,
+    Apply, ApplyError,
+    catch_up::CatchUp,
     cursor::{Cursor, Scope, Work},
+    entries::Entries,
     tick::{Targets, Tick},
 };
 use crate::{
     backoff::Backoff,
+    config::Publish,
     lake::{LogReader, ReadFrom, SystemClock, WriterId},
-    model::{Origin, Shard},
-    warehouse::{Claim, Fence, GroupState, LogPosition, Move, WarehouseError, Watermark},
+    model::{Entry, Origin, Shard, Step},
+    warehouse::{
+        Claim, Exception, ExceptionChange, ExceptionKind, Fence, GroupState, LogPosition, Move, WarehouseError,
+        Watermark,
+    },
 };
 
 /// How long a watermark may lag behind entries that change nothing. Each move is a commit in the warehouse, and nobody waits
@@ -27,6 +33,9 @@ const IDLE_MOVE: Duration = Duration::from_secs(10);
 /// How often the lake is asked for shards that were not there before.
 const NEW_SHARDS: Duration = Duration::from_secs(30);
 
+/// How often in the first [`NEW_SHARDS`] of a session: the extractors of a new pipeline start together with it.
+const FIRST_SHARDS: Duration = Duration::from_secs(1);
+
 /// A group that this process may write.
 #[derive(Debug)]
 pub(super) struct Session<'a> {
@@ -35,8 +44,12 @@ pub(super) struct Session<'a> {
     pub(super) number: u64,
     pub(super) targets: Targets,
     readers: BTreeMap<Shard, Reader>,
-    /// Origins that are left to their exceptions.
-    pub(super) behind: BTreeSet<Origin>,
+    /// Entries for those that have exceptions.
+    entries: Entries,
+    /// Origins that have exceptions.
+    behind: BTreeMap<Origin, CatchUp>,
+    /// The last of them that was served.
+    turn: Option<Origin>,
 }
 
 /// A shard's log as the group reads it.
@@ -62,7 +75,9 @@ pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -
         number: 0,
         targets: Targets::default(),
         readers: BTreeMap::new(),
-        behind: state.exceptions.keys().cloned().collect(),
+        entries: Entries::default(),
+        turn: None,
+        behind: state.exceptions.iter().map(|(origin, e)| (origin.clone(), CatchUp::of(origin, e))).collect(),
     };
     let worked = session.work(state, backoff).await;
     if worked.is_ok() {
@@ -106,7 +121,7 @@ impl Apply {
     }
 
     /// A reader of a shard's log that begins at `mark`, or with the oldest entry.
-    async fn read_log(&self, shard: &Shard, mark: Option<&Watermark>) -> Result<LogReader, ApplyError> {
+    pub(super) async fn read_log(&self, shard: &Shard, mark: Option<&Watermark>) -> Result<LogReader, ApplyError> {
         let from = match mark {
             Some(w) => ReadFrom::After { number: w.position.entry.saturating_sub(1), log_id: w.log_id.clone() },
             None => ReadFrom::Oldest,
@@ -124,33 +139,36 @@ impl Apply {
 impl Session<'_> {
     async fn work(&mut self, state: GroupState, backoff: &mut Backoff) -> Result<(), ApplyError> {
         self.open_logs(&state).await?;
-        catch_up::run(self, &state).await?;
         self.count_parked();
         let mut stop = self.apply.stop.clone();
         let mut drain = self.apply.drain.clone();
-        let mut looked = Instant::now();
+        let started = Instant::now();
+        let mut looked = started;
         let mut moved = Instant::now();
         loop {
             if *stop.borrow() {
                 return Ok(());
             }
             let drained = *self.apply.drain.borrow();
-            if looked.elapsed() >= NEW_SHARDS || drained {
+            let every = if started.elapsed() < NEW_SHARDS { FIRST_SHARDS } else { NEW_SHARDS };
+            if looked.elapsed() >= every || drained {
                 self.open_logs(&state).await?;
                 looked = Instant::now();
             }
             let began = Instant::now();
             let tick = self.gather().await?;
             let idle_for_long = moved.elapsed() >= IDLE_MOVE.max(self.apply.tick);
-            if !tick.work.is_empty() || (!tick.moves.is_empty() && (idle_for_long || drained)) {
+            let shows = tick.work.passed.iter().any(|o| self.apply.publish(o) == Publish::Progressively);
+            if !tick.work.is_empty() || shows || (!tick.moves.is_empty() && (idle_for_long || drained)) {
                 self.perform(tick).await?;
                 moved = Instant::now();
                 backoff.reset();
-            } else if drained {
+            } else if drained && !self.catch_up().await? {
                 return Ok(());
             }
+            let more = self.catch_up().await?;
             self.caught_up();
-            if !drained {
+            if !drained && !more {
                 let rest = self.apply.tick.saturating_sub(began.elapsed());
                 tokio::select! {
                     () = self.pause(rest) => {}
@@ -191,7 +209,7 @@ impl Session<'_> {
     async fn gather(&mut self) -> Result<Tick, ApplyError> {
         let mut work = Work::default();
         let mut began = BTreeMap::new();
-        let scope = Scope::AllBut(self.behind.clone());
+        let scope = Scope::AllBut(self.behind.keys().cloned().collect());
         let owns = |origin: &Origin| self.apply.owns(origin);
         // Entries may come as fast as they are read: a tick that waited for the end of the log would never begin.
         let until = Instant::now();
@@ -201,20 +219,43 @@ impl Session<'_> {
             while reader.cursor.wants_more() && !(asked && until.elapsed() >= self.apply.tick) {
                 asked = true;
                 let Some(entry) = reader.log.next().await? else { break };
-                reader.cursor.push(entry.entry);
+                let entry = Arc::new(entry.entry);
+                if self.behind.keys().any(|origin| origin.shard == *shard) || begins(&entry) {
+                    self.entries.keep(&entry);
+                }
+                reader.cursor.push(entry);
             }
             began.insert(shard.clone(), reader.cursor.position());
-            reader.cursor.take(&mut work, self.apply.tick_bytes, &scope, &owns)?;
+            reader.cursor.take(&mut work, self.apply.tick_bytes, &scope, &owns);
         }
         let moves = self.readers.iter().filter_map(|(shard, r)| r.next_move(shard, &work)).collect();
-        Ok(Tick { work, moves, exceptions: Vec::new(), began })
+        let exceptions = work.begun.iter().filter_map(|(origin, begun)| self.hold(origin, *begun)).collect();
+        Ok(Tick { work, moves, exceptions, began, again_from: BTreeMap::new() })
     }
 
     async fn perform(&mut self, tick: Tick) -> Result<(), ApplyError> {
         let (committed_at, rows) = (tick.work.committed_at.clone(), tick.work.rows.clone());
         let moves = tick.moves.clone();
+        let began = tick.began.clone();
+        let held: Vec<(Origin, LogPosition)> = {
+            let opened = tick.exceptions.iter().filter_map(|c| Some((c.origin.clone(), c.to.as_ref()?.position)));
+            opened.collect()
+        };
+        let ended = tick.work.ended.clone();
         let parked = self.apply.perform(&self.fence, &mut self.number, &mut self.targets, tick).await?;
-        self.behind.extend(parked);
+        for (origin, begun) in held {
+            self.behind.insert(origin.clone(), CatchUp::held(origin, begun));
+        }
+        for origin in parked {
+            let Some(position) = began.get(&origin.shard).copied() else { continue };
+            let stands = self.behind.get(&origin).filter(|c| c.is_parked()).map_or(position, CatchUp::stands);
+            self.behind.insert(origin.clone(), CatchUp::parked(origin, stands));
+        }
+        for origin in ended {
+            if let Some(behind) = self.behind.get_mut(&origin) {
+                behind.snapshot_ended();
+            }
+        }
         self.count_parked();
         for step in moves {
             if let Some(reader) = self.readers.get_mut(&step.shard) {
@@ -229,8 +270,81 @@ impl Session<'_> {
     }
 
     fn count_parked(&self) {
-        let parked = self.behind.iter().filter(|origin| self.apply.owns(origin)).count();
+        let parked = self.behind.iter().filter(|(origin, c)| c.is_parked() && self.apply.owns(origin)).count();
         self.apply.metrics.group(&self.apply.group).parked(parked as u64);
+    }
+
+    /// The exception of an origin whose snapshot begins. One that is parked begins anew with it: all its rows come again. One
+    /// that is held already waits for the newer snapshot, and one that follows meets it by itself.
+    fn hold(&self, origin: &Origin, begun: LogPosition) -> Option<ExceptionChange> {
+        let known = self.behind.get(origin);
+        if known.is_some_and(|c| !c.is_parked()) {
+            return None;
+        }
+        let to = Exception { kind: ExceptionKind::Held, position: begun, reason: String::new() };
+        Some(ExceptionChange { origin: origin.clone(), from: known.map(CatchUp::stands), to: Some(to) })
+    }
+
+    /// Brings the origins that have exceptions forward by one tick; answers whether any came forward. They take turns where one tick
+    /// is not enough for all.
+    async fn catch_up(&mut self) -> Result<bool, ApplyError> {
+        let mut tick = Tick::default();
+        let mut prepared = Vec::new();
+        let mut origins: Vec<Origin> = self.behind.keys().cloned().collect();
+        let turn = self.turn.as_ref().map_or(0, |last| origins.partition_point(|origin| origin <= last));
+        origins.rotate_left(turn);
+        for origin in origins {
+            if tick.work.bytes >= self.apply.tick_bytes {
+                break;
+            }
+            if !self.apply.owns(&origin) {
+                continue;
+            }
+            let Some(mut behind) = self.behind.remove(&origin) else { continue };
+            let part = behind.prepare(self).await;
+            self.behind.insert(origin.clone(), behind);
+            let Some(part) = part? else { continue };
+            tick.work.absorb(part.work);
+            tick.exceptions.extend(part.change);
+            tick.again_from.extend(part.again_from.map(|place| (origin.clone(), place)));
+            self.turn = Some(origin);
+            prepared.push(part.next);
+        }
+        if prepared.is_empty() {
+            return Ok(false);
+        }
+        self.perform_for(tick, prepared).await?;
+        self.count_parked();
+        Ok(true)
+    }
+
+    /// Does a tick of origins that have exceptions.
+    async fn perform_for(&mut self, tick: Tick, prepared: Vec<CatchUp>) -> Result<(), ApplyError> {
+        let (rows, again_from) = (tick.work.rows.clone(), tick.again_from.clone());
+        let mut parked = BTreeSet::new();
+        if !tick.work.is_empty() || !tick.exceptions.is_empty() {
+            parked = self.apply.perform(&self.fence, &mut self.number, &mut self.targets, tick).await?;
+        }
+        for (shard, rows) in rows {
+            self.apply.metrics.shard(&shard).applied(0, rows, 0);
+        }
+        for next in prepared {
+            let origin = next.origin().clone();
+            if parked.contains(&origin) {
+                let stood = self.behind.get(&origin).map(CatchUp::stands);
+                let Some(stands) = again_from.get(&origin).copied().or(stood) else { continue };
+                self.behind.insert(origin.clone(), CatchUp::parked(origin, stands));
+            } else if next.has_arrived() {
+                tracing::info!(%origin, "the table has caught up");
+                self.behind.remove(&origin);
+            } else {
+                self.behind.insert(origin, next);
+            }
+        }
+        if self.behind.is_empty() {
+            self.entries = Entries::default();
+        }
+        Ok(())
     }
 
     fn caught_up(&self) {
@@ -241,22 +355,26 @@ impl Session<'_> {
         }
     }
 
-    /// A log reader of `shard` from `position` on, for what catches up.
-    pub(super) async fn reader_from(
-        &self,
-        shard: &Shard,
-        position: LogPosition,
-    ) -> Result<Option<(LogReader, String)>, ApplyError> {
-        let Some(reader) = self.readers.get(shard) else { return Ok(None) };
-        let mark = Watermark { log_id: reader.cursor.log_id.clone(), position };
-        let log = self.apply.read_log(shard, Some(&mark)).await?;
-        Ok(Some((log, mark.log_id)))
+    /// Identity of a shard's log, where it is open.
+    pub(super) fn log_id(&self, shard: &Shard) -> Option<String> {
+        self.readers.get(shard).map(|reader| reader.cursor.log_id.clone())
+    }
+
+    /// An entry of a shard's log; `None` where the log does not have it.
+    pub(super) async fn entry(&mut self, shard: &Shard, number: u64) -> Result<Option<Arc<Entry>>, ApplyError> {
+        let Some(log_id) = self.log_id(shard) else { return Ok(None) };
+        self.entries.read(self.apply, shard, &log_id, number).await
     }
 
     /// Where the group stands in a shard's log.
     pub(super) fn stands(&self, shard: &Shard) -> Option<LogPosition> {
         self.readers.get(shard).and_then(|r| r.stands)
     }
+}
+
+/// Whether a snapshot begins in the entry.
+fn begins(entry: &Entry) -> bool {
+    entry.steps.iter().any(|step| matches!(step, Step::SnapshotBegin { .. }))
 }
 
 impl Reader {

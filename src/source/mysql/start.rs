@@ -1,5 +1,7 @@
 //! Where reading begins, and whether a server can still serve it.
 
+mod visible;
+
 use mysql_async::{Conn, Error as DriverFailure, prelude::*};
 
 use super::{
@@ -11,6 +13,8 @@ use super::{
 };
 use crate::model::Position;
 
+pub use visible::{Visible, visible};
+
 /// Where the operator wants a new log to begin, or where an old one ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartPoint {
@@ -18,6 +22,8 @@ pub enum StartPoint {
     Earliest,
     /// Behind everything that is committed now.
     Latest,
+    /// Where snapshots may begin: everything in front of it is visible to reads, as little as possible behind it.
+    Anchor,
     /// Behind the given GTID set.
     Gtids(String),
     /// Where a log entry says.
@@ -150,6 +156,7 @@ pub async fn resolve(conn: &mut Conn, start: &StartPoint) -> Result<StreamPositi
     let position = match start {
         StartPoint::Earliest => earliest(conn).await?,
         StartPoint::Latest => latest(conn).await?,
+        StartPoint::Anchor => anchor(conn).await?,
         StartPoint::Gtids(text) => by_text(conn, text).await?,
         StartPoint::Resume(position) => match &position.gtid_set {
             Some(text) => StreamPosition {
@@ -189,6 +196,20 @@ async fn latest(conn: &mut Conn) -> Result<StreamPosition, StartError> {
     let server_uuid = server_uuid(conn).await?;
     let (file, offset) = files(conn).await?.pop().ok_or(StartError::NoBinlog)?;
     Ok(StreamPosition { executed: executed(conn).await?, file, offset, server_uuid })
+}
+
+async fn anchor(conn: &mut Conn) -> Result<StreamPosition, StartError> {
+    let server_uuid = server_uuid(conn).await?;
+    Ok(match visible(conn).await? {
+        Visible::Executed(executed) => {
+            // Only for people: reading begins behind the transactions.
+            let (file, offset) = files(conn).await?.pop().ok_or(StartError::NoBinlog)?;
+            StreamPosition { executed, file, offset, server_uuid }
+        }
+        Visible::UpTo { file, offset, .. } => {
+            StreamPosition { executed: Executed::Untracked, file, offset, server_uuid }
+        }
+    })
 }
 
 async fn by_text(conn: &mut Conn, text: &str) -> Result<StreamPosition, StartError> {

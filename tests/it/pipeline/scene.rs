@@ -61,8 +61,6 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    /// Those that a user of the tests can look into by ordinary SQL.
-    pub(super) const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
     pub(super) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Redshift];
 }
 
@@ -73,6 +71,7 @@ pub(super) struct Setup {
     warehouse: Engine,
     s3: bool,
     own_servers: bool,
+    start: &'static str,
     /// URL of the first source, where it is not the server's own.
     url: Option<String>,
     /// Redshift is reached through a proxy.
@@ -91,6 +90,7 @@ impl Setup {
             warehouse: Engine::Sqlite,
             s3: false,
             own_servers: false,
+            start: "earliest",
             url: None,
             proxied: false,
             lake: String::new(),
@@ -118,6 +118,12 @@ impl Setup {
     /// Sources that no other test reads or writes.
     pub(super) fn own_servers(mut self) -> Self {
         self.own_servers = true;
+        self
+    }
+
+    /// Where the log begins; `earliest` unless told otherwise.
+    pub(super) fn begins(mut self, start: &'static str) -> Self {
+        self.start = start;
         self
     }
 
@@ -199,7 +205,7 @@ impl Setup {
                 Some(url) if n == 1 => url.clone(),
                 _ => format!("mysql://{USER}:{PASSWORD}@{}:{}", server.host(), server.port()),
             };
-            line(&format!("[[source]]\nname = \"s{n}\"\nstart = \"earliest\"\nurl = \"{url}\""));
+            line(&format!("[[source]]\nname = \"s{n}\"\nstart = \"{}\"\nurl = \"{url}\"", self.start));
         }
         line(&match s3 {
             None => "[lake]\nurl = \"./lake\"".to_owned(),
@@ -343,7 +349,7 @@ impl Scene {
     /// Waits until the tables are equal.
     pub(super) fn becomes_equal(&self, tables: &[&str], running: &mut Running) -> Result<()> {
         self.wait("equality", running, || Ok(self.equal(tables).is_ok())).or_else(|e| {
-            self.equal(tables)?;
+            self.equal(tables).with_context(|| self.log().unwrap_or_default())?;
             Err(e)
         })
     }

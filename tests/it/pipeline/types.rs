@@ -12,12 +12,12 @@ struct Types {
 }
 
 #[derive(Deserialize)]
-struct Type {
-    mysql: String,
-    extremes: Vec<String>,
+pub(super) struct Type {
+    pub(super) mysql: String,
+    pub(super) extremes: Vec<String>,
 }
 
-fn types() -> Result<Vec<Type>> {
+pub(super) fn types() -> Result<Vec<Type>> {
     Ok(toml::from_str::<Types>(include_str!("../../../schemas/types.toml"))?.types)
 }
 
