@@ -7,6 +7,7 @@ pub mod extract;
 pub mod open;
 pub mod run;
 pub mod status;
+pub mod verify;
 
 /// An error and its causes in one line. For logs: an error shown to the operator at the end keeps its lines.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {

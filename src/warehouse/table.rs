@@ -70,14 +70,21 @@ pub(crate) async fn recall(
     let registered = table.query(&state::sql::registered(d, target.as_str())).await?;
     let Some(row) = registered.first() else { return Ok(None) };
     let known = table.registered(fence, row)?;
-    Ok(Some(Layout {
-        target: target.clone(),
-        place,
-        columns: known.columns,
-        key: known.key,
-        key_mode: known.key_mode,
-        deletes: known.deletes,
-    }))
+    Ok(Some(known.layout(target, place)))
+}
+
+/// The layout of a target whoever writes it, `None` when there is none. Takes no fence and changes nothing.
+pub(crate) async fn look(
+    session: &mut dyn Session,
+    d: &dyn Dialect,
+    target: &Target,
+) -> Result<Option<Layout>, WarehouseError> {
+    let place = d.place(target).map_err(|reason| WarehouseError::table(target, reason))?;
+    let mut table = Table { session, d, target };
+    let registered = table.query(&state::sql::registered(d, target.as_str())).await?;
+    let Some(row) = registered.first() else { return Ok(None) };
+    let (_, known) = table.read(row)?;
+    Ok(Some(known.layout(target, place)))
 }
 
 /// Refuses names and defaults that the product cannot hold.
@@ -142,16 +149,23 @@ impl Table<'_> {
         WarehouseError::table(self.target, reason)
     }
 
-    /// What the registry's row says.
+    /// What the registry's row says, of a table of the fence's group.
     fn registered(&self, fence: &Fence, row: &[Value]) -> Result<Definition, WarehouseError> {
+        let (group, definition) = self.read(row)?;
+        if group != fence.group {
+            return Err(self.refuse(format!("it is written by group {group}; a table belongs to one group")));
+        }
+        Ok(definition)
+    }
+
+    /// The registry's row: group and definition.
+    fn read(&self, row: &[Value]) -> Result<(String, Definition), WarehouseError> {
         let [Value::Text(group), Value::Text(definition)] = row else {
             return Err(self.refuse("its registration cannot be read"));
         };
-        if *group != fence.group {
-            return Err(self.refuse(format!("it is written by group {group}; a table belongs to one group")));
-        }
-        serde_json::from_str(definition)
-            .map_err(|e| self.refuse(format!("its registered definition cannot be read: {e}")))
+        let definition = serde_json::from_str(definition)
+            .map_err(|e| self.refuse(format!("its registered definition cannot be read: {e}")))?;
+        Ok((group.clone(), definition))
     }
 
     fn failed(&self) -> impl Fn(Failure) -> WarehouseError {
