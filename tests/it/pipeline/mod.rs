@@ -9,3 +9,4 @@ mod schema;
 mod stopping;
 mod transactions;
 mod types;
+mod verify;

@@ -12,18 +12,18 @@ struct Types {
 }
 
 #[derive(Deserialize)]
-struct Type {
-    mysql: String,
-    extremes: Vec<String>,
+pub(super) struct Type {
+    pub(super) mysql: String,
+    pub(super) extremes: Vec<String>,
 }
 
-fn types() -> Result<Vec<Type>> {
+pub(super) fn types() -> Result<Vec<Type>> {
     Ok(toml::from_str::<Types>(include_str!("../../../schemas/types.toml"))?.types)
 }
 
 /// A table for each type: rows 0.. hold its extremes and the last NULL; every value is written by an
 /// insert, by an update over another value, and is deleted once.
-fn tables_of_types(scene: &Scene, types: &[Type]) -> Result<Vec<String>> {
+pub(super) fn tables_of_types(scene: &Scene, types: &[Type]) -> Result<Vec<String>> {
     let mut sql = "SET time_zone = '+00:00'; SET sql_mode = '';\n".to_owned();
     let mut names = Vec::new();
     for (index, ty) in types.iter().enumerate() {
