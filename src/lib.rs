@@ -3,10 +3,12 @@
 //!
 //! The modules are the data path, and imports point one way along it. `ARCHITECTURE.md` has the picture.
 
+mod backoff;
 pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod decode;
+mod errors;
 pub mod exit;
 pub mod lake;
 pub mod metrics;

@@ -4,6 +4,8 @@
 //! counter is then one atomic operation, done per batch and never per row. Cardinality is bounded by what is
 //! configured: shards, targets, groups, and columns in which a value policy has struck.
 
+mod columns;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -24,6 +26,8 @@ use crate::{
     model::{OpCounts, Shard, Target},
     progress::{ProgressSnapshot, ShardProgress},
 };
+
+use columns::CountedColumns;
 
 /// Prefix of every name.
 const PREFIX: &str = "tailwater";
@@ -154,6 +158,7 @@ pub struct Metrics {
     behind: Family<ByGroup, Gauge>,
     applied_rows: Family<ByTargetOp, Counter>,
     values: Family<ByColumn, Counter>,
+    counted: CountedColumns,
     ticks: Family<ByGroup, Counter>,
     merge_seconds: Family<ByPhase, Histogram, fn() -> Histogram>,
     errors: Family<ByError, Counter>,
@@ -249,6 +254,7 @@ impl Metrics {
                 "Values that a policy changed because the target cannot hold them",
                 Family::default()
             ),
+            counted: CountedColumns::default(),
             ticks: register!(r, "apply_ticks", "Merge transactions committed", Family::default()),
             merge_seconds: register!(
                 r,
@@ -324,9 +330,10 @@ impl Metrics {
         }
     }
 
-    /// Counts values of a column that a policy changed.
+    /// Counts values of a column that a policy changed. The number of columns counted by name is bounded.
     pub fn values(&self, target: &Target, column: &str, policy: ValuePolicy, count: u64) {
-        let by = ByColumn { table: target.to_string(), column: column.to_owned(), policy };
+        let (table, column) = self.counted.labels(target.as_str(), column);
+        let by = ByColumn { table, column, policy };
         self.values.get_or_create(&by).inc_by(count);
     }
 

@@ -5,6 +5,7 @@ mod args;
 mod check;
 mod checklist;
 mod completions;
+mod ddl;
 mod extract;
 mod failure;
 mod job;
@@ -60,7 +61,7 @@ enum Verb {
     Status(status::StatusArgs),
     /// Compare the sources with the warehouse.
     Verify(verify::VerifyArgs),
-    /// Print a JSON Schema.
+    /// Print a JSON Schema, or the statements that make the targets.
     Schema(schema::SchemaArgs),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArgs),

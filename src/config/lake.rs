@@ -2,10 +2,10 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Span, problem::Misfit};
+use super::{Span, problem::Misfit, written::written};
 
 /// The lake. Access to S3 uses the default credential chain of the AWS SDK (environment, profile, web identity,
 /// container, instance).
@@ -27,9 +27,15 @@ pub struct Lake {
     /// without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_style: Option<bool>,
-    /// Compression of the Parquet files. Default `zstd` (level 1): half the size of Snappy and faster end to end.
-    #[serde(default)]
-    pub codec: Codec,
+    /// Which readers the files are made for. Default `redshift` where the warehouse is Redshift, else `any`. A machine that
+    /// only extracts learns the warehouse from nothing but its own configuration: give it the same `[warehouse]`, or
+    /// this key. Files written before a change stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_for: Option<MadeFor>,
+    /// Compression of the Parquet files. Default `zstd` (level 1), half the size of Snappy and faster end to end; `snappy`
+    /// where they are made for Redshift, because it is what its COPY is known to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<Codec>,
     /// How often gathered changes become files and a log entry. Every interval costs at least one object per shard and
     /// changed table, so seconds suit folders and PostgreSQL, a minute suits S3 bills. From 100 ms to 1 h. Default: the
     /// warehouse's `tick`; 60 s where no warehouse is configured.
@@ -40,7 +46,7 @@ pub struct Lake {
 impl Lake {
     /// A lake with defaults for everything but its place.
     pub fn new(url: LakeUrl) -> Self {
-        Self { url, endpoint: None, region: None, path_style: None, codec: Codec::default(), flush_interval: None }
+        Self { url, endpoint: None, region: None, path_style: None, made_for: None, codec: None, flush_interval: None }
     }
 
     /// Whether the bucket's name stands in the path.
@@ -49,12 +55,22 @@ impl Lake {
     }
 }
 
+/// Which readers the Parquet files are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MadeFor {
+    /// Every reader of Parquet; Tailwater itself feeds the warehouse.
+    Any,
+    /// Redshift's COPY: JSON is written as plain bytes, U+0000 in text becomes U+FFFD, and values longer than Redshift
+    /// holds follow `long_text`.
+    Redshift,
+}
+
 /// Compression of Parquet files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Codec {
     /// Zstandard, level 1.
-    #[default]
     Zstd,
     /// Snappy, which every reader understands.
     Snappy,
@@ -115,31 +131,7 @@ impl fmt::Display for LakeUrl {
     }
 }
 
-impl Serialize for LakeUrl {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for LakeUrl {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for LakeUrl {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "LakeUrl".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "lake-url" })
-    }
-}
+written!(LakeUrl, "lake-url");
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

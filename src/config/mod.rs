@@ -4,12 +4,14 @@
 //! the JSON Schema generated from these very structs (unknown keys, types, formats), and only then becomes [`Config`].
 //! What depends on several keys is checked last. Nothing here connects to anything.
 
+mod columns;
 mod document;
 mod glob;
 mod lake;
 mod limits;
 mod load;
 mod problem;
+mod redshift;
 mod reference;
 mod rules;
 mod schema;
@@ -23,21 +25,26 @@ mod tests;
 mod units;
 mod validate;
 mod warehouse;
+mod written;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use columns::{ColumnRule, DistKey, Encoding, REDSHIFT_TEXT_BYTES_MAX, SORT_KEY_COLUMNS_MAX};
 pub use glob::Pattern;
-pub use lake::{Codec, Lake, LakeUrl};
+pub use lake::{Codec, Lake, LakeUrl, MadeFor};
 pub use limits::{Limits, Log, LogFormat};
 pub use problem::{Misfit, Problem, Problems};
+pub use redshift::{RedshiftLogin, RedshiftSettings, RedshiftTls, RedshiftUrl};
 pub use reference::Env;
 pub use rules::{TablePolicy, TableRules};
 pub use schema::{reference_table, schema};
 pub use secret::{MASK, Secret, mask_urls};
 pub use short_form::ShortForm;
 pub use source::{LONE_SHARD, SERVER_IDS, Source, SourceUrl, StartPoint, Tls, TlsMode};
-pub use tables::{Deletes, InvalidText, KeyScope, LakeChanges, TableRule, TargetTemplate, TinyInt1, ZeroDates};
+pub use tables::{
+    Deletes, InvalidText, KeyScope, LakeChanges, LongText, TableRule, TargetTemplate, TinyInt1, ZeroDates,
+};
 pub use units::{ByteSize, Span};
 pub use validate::Role;
 pub use warehouse::{Warehouse, WarehouseUrl};
@@ -89,11 +96,25 @@ impl Config {
         TableRules::new(self.table.clone())
     }
 
+    /// Which readers the lake's files are made for.
+    pub fn made_for(&self) -> MadeFor {
+        let redshift = self.warehouse.as_ref().is_some_and(|w| w.url.without_layout().is_none());
+        self.lake.made_for.unwrap_or(if redshift { MadeFor::Redshift } else { MadeFor::Any })
+    }
+
+    /// Compression of the lake's files.
+    pub fn codec(&self) -> Codec {
+        self.lake.codec.unwrap_or(match self.made_for() {
+            MadeFor::Any => Codec::Zstd,
+            MadeFor::Redshift => Codec::Snappy,
+        })
+    }
+
     /// How often gathered changes become files and a log entry.
     pub fn flush_interval(&self) -> std::time::Duration {
         /// Without a warehouse nobody waits, and a minute keeps the bill for S3 requests small.
         const ALONE: Span = Span::seconds(60);
-        let tick = self.warehouse.as_ref().map_or(ALONE, |w| w.tick);
+        let tick = self.warehouse.as_ref().map_or(ALONE, |w| w.tick());
         self.lake.flush_interval.unwrap_or(tick).get()
     }
 }

@@ -1,6 +1,10 @@
 //! Which target a source table goes to, and how.
 
-use super::{Deletes, InvalidText, KeyScope, LakeChanges, TableRule, TinyInt1, ZeroDates};
+use std::collections::BTreeMap;
+
+use super::{
+    ColumnRule, Deletes, DistKey, InvalidText, KeyScope, LakeChanges, LongText, TableRule, TinyInt1, ZeroDates,
+};
 use crate::model::Target;
 
 /// Schemas of MySQL itself and of Vitess. Compared without case: some have been written in capitals.
@@ -30,6 +34,16 @@ pub struct TablePolicy {
     pub zero_dates: ZeroDates,
     /// What becomes of invalid text.
     pub invalid_text: InvalidText,
+    /// What becomes of values that are too long.
+    pub long_text: LongText,
+    /// Most bytes of a text; `None` is the default.
+    pub text_bytes_max: Option<u32>,
+    /// By what rows are spread over a cluster.
+    pub dist_key: DistKey,
+    /// Columns that rows are sorted by; `None` is the default.
+    pub sort_key: Option<Vec<String>>,
+    /// Settings of single columns, by name.
+    pub columns: BTreeMap<String, ColumnRule>,
 }
 
 /// The rules of a configuration, ready to be asked.
@@ -64,6 +78,11 @@ impl TableRules {
             tinyint1: rule.tinyint1,
             zero_dates: rule.zero_dates,
             invalid_text: rule.invalid_text,
+            long_text: rule.long_text,
+            text_bytes_max: rule.text_bytes_max,
+            dist_key: rule.dist_key.clone(),
+            sort_key: rule.sort_key.clone(),
+            columns: rule.columns.clone(),
         })
     }
 

@@ -89,12 +89,14 @@ fn section(root: &Value, node: &Value, path: &str, out: &mut String) {
             below.push((format!("[[{key}]]"), table));
             continue;
         }
-        if inner.get("properties").is_some() {
+        let any = inner.get("additionalProperties").map(|a| deref(root, a)).filter(|a| a.get("properties").is_some());
+        if any.is_some() || inner.get("properties").is_some() {
+            let key = if any.is_some() { format!("{key}.NAME") } else { key.clone() };
             let name = match path.trim_matches(['[', ']']) {
                 "" => format!("[{key}]"),
                 parent => format!("[{parent}.{key}]"),
             };
-            below.push((name, inner));
+            below.push((name, any.unwrap_or(inner)));
             continue;
         }
         let mut meaning = text(property);
@@ -129,6 +131,8 @@ fn kind(node: &Value) -> String {
         (Some("start-point"), _) => "`earliest`, `latest`, GTID set".to_owned(),
         (Some("table-pattern"), _) => "pattern".to_owned(),
         (_, Some("boolean")) => "true, false".to_owned(),
+        (Some("dist-key"), _) => "`key`, `even`, `all`, `auto`, column".to_owned(),
+        (_, Some("array")) => "list".to_owned(),
         (_, Some("integer")) => "number".to_owned(),
         _ => "text".to_owned(),
     }

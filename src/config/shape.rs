@@ -67,10 +67,11 @@ impl Shape<'_> {
 
     fn table(&mut self, node: &Value, map: &mut Map<String, Value>, at: &str) {
         let empty = Map::new();
+        let any = node.get("additionalProperties").filter(|a| a.is_object());
         let known = node.get("properties").and_then(Value::as_object).unwrap_or(&empty);
         map.retain(|key, value| {
             let path = join(at, key);
-            match known.get(key) {
+            match known.get(key).or(any) {
                 Some(property) => self.value(property, value, &path),
                 None => {
                     let hint = suggestion(key, known.keys().map(String::as_str));
@@ -218,6 +219,9 @@ fn format(node: &Value, value: &Value) -> Option<Misfit> {
         "pipeline-name" | "shard-name" | "group-name" => name(text),
         "http-url" => (!["http://", "https://"].iter().any(|p| text.starts_with(p)))
             .then(|| Misfit::new("not an HTTP address", "write \"http://host:port\" or \"https://host\"")),
+        "dist-key" => text.is_empty().then(|| {
+            Misfit::new("no column is named", "write \"key\", \"even\", \"all\", \"auto\" or the name of a column")
+        }),
         "log-level" => Log::level_fits(text).err(),
         _ => None,
     }

@@ -3,11 +3,11 @@
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use percent_encoding::percent_decode_str;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Secret, Span, problem::Misfit, secret::MASK};
+use super::{Secret, Span, problem::Misfit, secret::MASK, written::written};
 use crate::model::{Digest, Shard};
 
 /// Range of replication server ids that are derived when `server_id` is not set. Ids derived from private IPv4
@@ -203,31 +203,7 @@ impl fmt::Display for StartPoint {
     }
 }
 
-impl Serialize for StartPoint {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for StartPoint {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for StartPoint {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "StartPoint".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "start-point" })
-    }
-}
+written!(StartPoint, "start-point");
 
 /// `mysql://user:password@host:port`, taken apart. Shows its password nowhere.
 #[derive(Clone, PartialEq, Eq)]
@@ -304,31 +280,7 @@ impl fmt::Debug for SourceUrl {
     }
 }
 
-impl Serialize for SourceUrl {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for SourceUrl {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for SourceUrl {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "SourceUrl".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "mysql-url" })
-    }
-}
+written!(SourceUrl, "mysql-url");
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

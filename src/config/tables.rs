@@ -1,11 +1,11 @@
 //! `[[table]]`: which tables are copied, and how.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{glob::Pattern, problem::Misfit};
+use super::{ColumnRule, DistKey, glob::Pattern, problem::Misfit, written::written};
 use crate::model::Target;
 
 /// A rule for tables. Rules are tried in order, the first that matches a table decides. Without any rule every table is
@@ -54,6 +54,30 @@ pub struct TableRule {
     /// What becomes of text that is not valid in its character set. Default `replace`, counted in a metric.
     #[serde(default)]
     pub invalid_text: InvalidText,
+    /// What becomes of values that are longer than the warehouse takes; see `text_bytes_max`. Key columns always park.
+    /// Default `cut`, counted in a metric.
+    #[serde(default)]
+    pub long_text: LongText,
+    /// Most bytes (not characters) of a text in UTF-8; longer ones follow `long_text`. The target's column gets this
+    /// width where it has one. Default: no limit, or 65535 where the lake is made for Redshift, whose other limits
+    /// follow `long_text` too: 16777216 for bytes and JSON, 65535 for a string inside of JSON, 4000000 for a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
+    pub text_bytes_max: Option<u32>,
+    /// By what rows are spread over a cluster's slices, so that the merge needs no traffic between them: `key` (the first
+    /// column of the primary key), the name of a column, `even`, `all` (a copy on every node, for small tables that
+    /// many others are joined with) or `auto` (Redshift chooses). Redshift only, and only when the table is created; a
+    /// column that the table lacks is logged and `auto` taken instead. Default `key`.
+    #[serde(default)]
+    pub dist_key: DistKey,
+    /// Columns that rows are sorted by; `_tw_committed_at` is one as well. An empty list leaves the choice to Redshift.
+    /// Redshift only, and only when the table is created; columns that the table lacks are logged and left out. Default:
+    /// `updated_at` where it is set, else the primary key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort_key: Option<Vec<String>>,
+    /// Settings of single columns.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, ColumnRule>,
 }
 
 fn default_group() -> String {
@@ -75,6 +99,11 @@ impl TableRule {
             tinyint1: TinyInt1::default(),
             zero_dates: ZeroDates::default(),
             invalid_text: InvalidText::default(),
+            long_text: LongText::default(),
+            text_bytes_max: None,
+            dist_key: DistKey::default(),
+            sort_key: None,
+            columns: BTreeMap::new(),
         }
     }
 }
@@ -148,6 +177,20 @@ pub enum InvalidText {
     Park,
 }
 
+/// What becomes of values that are too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LongText {
+    /// Text is cut behind the last whole character that fits; bytes and JSON, of which a part is worth nothing, become
+    /// NULL; long strings inside of JSON are cut.
+    #[default]
+    Cut,
+    /// NULL.
+    Null,
+    /// The table stops arriving until it is read anew.
+    Park,
+}
+
 /// `[schema.]table` with `{database}` and `{table}` in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetTemplate(String);
@@ -216,31 +259,7 @@ impl fmt::Display for TargetTemplate {
     }
 }
 
-impl Serialize for TargetTemplate {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for TargetTemplate {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for TargetTemplate {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "TargetTemplate".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "target-template" })
-    }
-}
+written!(TargetTemplate, "target-template");
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

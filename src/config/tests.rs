@@ -233,3 +233,65 @@ fn flags_replace_parts_of_a_file() {
     assert_eq!(config.lake.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
     assert!(config.source.iter().all(|s| s.start == StartPoint::Latest));
 }
+
+#[test]
+fn layouts_are_for_redshift_alone() {
+    let text = r#"
+[[source]]
+url = "mysql://u@h"
+[lake]
+url = "./lake"
+[warehouse]
+url = "sqlite:w.db"
+[[table]]
+match = "a.*"
+dist_key = "even"
+sort_key = ["b", "b"]
+[table.columns.note]
+encode = "zstd"
+zero_dates = "park"
+[table.columns.other]
+encode = "zst"
+encod = "zstd"
+"#;
+    let found = problems(text);
+    let keys: Vec<&str> = found.iter().map(|p| p.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "table[0].dist_key",
+            "table[0].sort_key",
+            "table[0].sort_key",
+            "table[0].columns.note.encode",
+            "table[0].columns.other.encode",
+            "table[0].columns.other.encod",
+        ]
+    );
+    assert!(found[5].what.contains("did you mean \"encode\"?"), "{found:#?}");
+    // Extraction alone does not know what the warehouse is.
+    let alone = text.replace("[warehouse]\nurl = \"sqlite:w.db\"\n", "").replace("\"b\", \"b\"", "\"b\"");
+    let alone = alone.split("[table.columns.other]").next().unwrap();
+    let config = Config::parse(alone, Role::Extract, &env).unwrap();
+    let table = config.table_rules().resolve("a", "x").unwrap();
+    assert_eq!((table.dist_key, table.sort_key), (DistKey::Even, Some(vec!["b".to_owned()])));
+    assert_eq!(table.columns["note"].encode, Some(Encoding::Zstd));
+}
+
+#[test]
+fn what_the_lake_is_made_for_decides_the_defaults() {
+    let text = "[lake]\nurl = \"./lake\"\nmade_for = \"redshift\"\n[[source]]\nurl = \"mysql://u@h\"\n";
+    let config = |text: &str| Config::parse(text, Role::Extract, &env).unwrap();
+    assert_eq!((config(text).made_for(), config(text).codec()), (MadeFor::Redshift, Codec::Snappy));
+    let zstd = text.replace("made_for", "codec = \"zstd\"\nmade_for");
+    assert_eq!(config(&zstd).codec(), Codec::Zstd);
+    let any = text.replace("made_for = \"redshift\"\n", "");
+    assert_eq!((config(&any).made_for(), config(&any).codec()), (MadeFor::Any, Codec::Zstd));
+
+    let wide = "[[table]]\nmatch = \"*.*\"\nlong_text = \"null\"\ntext_bytes_max = 65536\n\
+                columns = { note = { long_text = \"park\", text_bytes_max = 70000 }, other = { text_bytes_max = 9 } }\n";
+    let found = Config::parse(&format!("{text}{wide}"), Role::Extract, &env).unwrap_err().list;
+    let keys: Vec<&str> = found.iter().map(|p| p.key.as_str()).collect();
+    assert_eq!(keys, ["table[0].text_bytes_max", "table[0].columns.note.text_bytes_max"]);
+    let table = config(&format!("{any}{wide}")).table_rules().resolve("a", "x").unwrap();
+    assert_eq!((table.long_text, table.columns["note"].long_text), (LongText::Null, Some(LongText::Park)));
+}

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::problem::Misfit;
+use super::{problem::Misfit, written::written};
 
 /// A number of bytes, written `256 MiB` or as a plain number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,12 +99,6 @@ impl Serialize for ByteSize {
     }
 }
 
-impl Serialize for Span {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -117,12 +111,6 @@ impl<'de> Deserialize<'de> for ByteSize {
             Written::Number(n) => Ok(Self(n)),
             Written::Text(t) => t.parse().map_err(de::Error::custom),
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -140,19 +128,7 @@ impl JsonSchema for ByteSize {
     }
 }
 
-impl JsonSchema for Span {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Span".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "human-duration" })
-    }
-}
+written!(Span, "human-duration");
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

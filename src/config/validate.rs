@@ -3,8 +3,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::{
-    ByteSize, Config, Deletes, KeyScope, Problem, Span, TableRule, WarehouseUrl, problem::suggestion,
-    warehouse::PRIVATE_SCHEMA,
+    ByteSize, Config, DistKey, Encoding, KeyScope, MadeFor, Problem, REDSHIFT_TEXT_BYTES_MAX, SORT_KEY_COLUMNS_MAX,
+    Span, TableRule, WarehouseUrl, problem::suggestion, warehouse::PRIVATE_SCHEMA,
 };
 
 /// Which halves a verb runs; each needs its own sections.
@@ -101,17 +101,67 @@ impl Config {
                     "set key = \"global\", or remove updated_at: with key = \"origin\" the binlog's order decides";
                 problems.push(Problem::new(at("updated_at"), "the column would not be used", mend));
             }
+            self.layout(i, rule, problems);
+            self.widths(i, rule, problems);
             let Some(target) = rule.target.literal() else { continue };
             match targets.get(target) {
                 Some((first, other)) if !agree(rule, other) => {
                     let what = format!("the target {target:?} has other settings in table[{first}]");
-                    let mend = "give both rules the same key, updated_at, deletes and group: they describe one table";
+                    let mend = "give both rules the same key, updated_at, deletes, group, dist_key, sort_key and encodings: \
+                                they describe one table";
                     problems.push(Problem::new(at("target"), what, mend));
                 }
                 Some(_) => {}
                 None => {
                     targets.insert(target, (i, rule));
                 }
+            }
+        }
+    }
+
+    /// Settings that only Redshift has, and sort keys that no table can have.
+    fn layout(&self, index: usize, rule: &TableRule, problems: &mut Vec<Problem>) {
+        let at = |key: &str| format!("table[{index}].{key}");
+        let other = self.warehouse.as_ref().and_then(|w| w.url.without_layout());
+        let mut only_redshift = |key: String| {
+            if let Some(product) = other {
+                let what = format!("only Redshift lets one choose this, and the warehouse is {product}");
+                problems.push(Problem::new(key, what, "remove it"));
+            }
+        };
+        if rule.dist_key != DistKey::default() {
+            only_redshift(at("dist_key"));
+        }
+        if rule.sort_key.is_some() {
+            only_redshift(at("sort_key"));
+        }
+        for (name, _) in rule.columns.iter().filter(|(_, c)| c.encode.is_some()) {
+            only_redshift(at(&format!("columns.{name}.encode")));
+        }
+        let names = rule.sort_key.as_deref().unwrap_or_default();
+        if names.len() > SORT_KEY_COLUMNS_MAX {
+            let what = format!("{} columns are more than {SORT_KEY_COLUMNS_MAX}", names.len());
+            problems.push(Problem::new(
+                at("sort_key"),
+                what,
+                "name the first few: the later ones sort next to nothing",
+            ));
+        }
+        let twice = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name));
+        if let Some((_, name)) = twice {
+            problems.push(Problem::new(at("sort_key"), format!("{name:?} stands in it twice"), "remove one"));
+        }
+    }
+
+    /// Texts wider than Redshift's widest column.
+    fn widths(&self, index: usize, rule: &TableRule, problems: &mut Vec<Problem>) {
+        let columns = rule.columns.iter().map(|(name, c)| (format!("columns.{name}.text_bytes_max"), c.text_bytes_max));
+        let all = std::iter::once(("text_bytes_max".to_owned(), rule.text_bytes_max)).chain(columns);
+        for (key, _) in all.filter(|(_, bytes)| bytes.is_some_and(|b| b > REDSHIFT_TEXT_BYTES_MAX)) {
+            if self.made_for() == MadeFor::Redshift {
+                let what = format!("Redshift holds {REDSHIFT_TEXT_BYTES_MAX} bytes of text");
+                let mend = format!("write at most {REDSHIFT_TEXT_BYTES_MAX}, or remove it");
+                problems.push(Problem::new(format!("table[{index}].{key}"), what, mend));
             }
         }
     }
@@ -123,11 +173,16 @@ impl Config {
             within("lake.flush_interval".to_owned(), interval, TICK_MIN, TICK_MAX, problems);
         }
         if let Some(warehouse) = &self.warehouse {
-            within("warehouse.tick".to_owned(), warehouse.tick, TICK_MIN, TICK_MAX, problems);
+            if self.lake.made_for == Some(MadeFor::Any) && warehouse.url.without_layout().is_none() {
+                let what = "Redshift reads the files itself, and these would not be made for it";
+                problems.push(Problem::new("lake.made_for", what, "remove it, or write \"redshift\""));
+            }
+            within("warehouse.tick".to_owned(), warehouse.tick(), TICK_MIN, TICK_MAX, problems);
             let password = warehouse.password.is_some() || warehouse.password_file.is_some();
             if matches!(warehouse.url, WarehouseUrl::Sqlite(_)) && password {
                 problems.push(Problem::new("warehouse.password", "SQLite has no password", "remove it"));
             }
+            super::redshift::problems(warehouse, &self.lake, problems);
             // PostgreSQL cuts identifiers behind 63 bytes.
             let schema = &warehouse.schema;
             if schema.is_empty() || schema.len() > 63 || schema.contains(['.', '\0']) {
@@ -172,10 +227,12 @@ impl Config {
 
 /// Whether two rules may feed one target.
 fn agree(a: &TableRule, b: &TableRule) -> bool {
-    let settings = |r: &TableRule| -> (KeyScope, Option<String>, Deletes, String) {
-        (r.key, r.updated_at.clone(), r.deletes, r.group.clone())
+    let encodings = |r: &TableRule| -> Vec<(String, Option<Encoding>)> {
+        let set = r.columns.iter().filter(|(_, c)| c.encode.is_some());
+        set.map(|(name, c)| (name.clone(), c.encode)).collect()
     };
-    settings(a) == settings(b)
+    let layouts = (&a.dist_key, &a.sort_key, encodings(a)) == (&b.dist_key, &b.sort_key, encodings(b));
+    layouts && (a.key, &a.updated_at, a.deletes, &a.group) == (b.key, &b.updated_at, b.deletes, &b.group)
 }
 
 fn within(key: String, span: Span, min: Duration, max: Duration, problems: &mut Vec<Problem>) {

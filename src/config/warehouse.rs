@@ -2,11 +2,11 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Secret, Span, problem::Misfit, secret::mask_urls};
+use super::{RedshiftSettings, RedshiftUrl, Secret, Span, problem::Misfit, secret::mask_urls, written::written};
 
 /// Schema of Tailwater's own tables in PostgreSQL.
 pub(super) const PRIVATE_SCHEMA: &str = "_tailwater";
@@ -15,8 +15,9 @@ pub(super) const PRIVATE_SCHEMA: &str = "_tailwater";
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Warehouse {
-    /// `sqlite:warehouse.db` (created when missing) or `postgres://user@host:port/database`. Parameters of libpq such
-    /// as `?sslmode=verify-full` are understood.
+    /// `sqlite:warehouse.db` (created when missing), `postgres://user@host:port/database` or
+    /// `redshift://user@host:5439/database`. PostgreSQL understands parameters of libpq such as `?sslmode=verify-full`;
+    /// Redshift `sslmode` (`verify-full` unless told otherwise) and `sslrootcert`.
     #[schemars(extend("examples" = ["sqlite:warehouse.db"]))]
     pub url: WarehouseUrl,
     /// Password of the user. At most one of `password`, `password_file`, `password_env` and a password in `url`.
@@ -28,18 +29,18 @@ pub struct Warehouse {
     /// Environment variable that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_env: Option<String>,
-    /// How often new log entries are merged; one transaction per group and tick. From 100 ms to 1 h. Default 1 s.
-    #[serde(default = "default_tick")]
-    pub tick: Span,
-    /// Schema of targets that name none, created when missing. PostgreSQL only; SQLite has no schemas, and a target
+    /// How often new log entries are merged; one transaction per group and tick. From 100 ms to 1 h. Default 1 s; 60 s for
+    /// Redshift, where commits of the whole cluster queue up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tick: Option<Span>,
+    /// Schema of targets that name none, created when missing. PostgreSQL and Redshift; SQLite has no schemas, and a target
     /// `shop.orders` is the table `shop_orders` there. Tailwater's own tables lie in the schema `_tailwater`. Default
     /// `public`.
     #[serde(default = "default_schema")]
     pub schema: String,
-}
-
-fn default_tick() -> Span {
-    Span::seconds(1)
+    /// What only Redshift needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redshift: Option<RedshiftSettings>,
 }
 
 fn default_schema() -> String {
@@ -54,9 +55,23 @@ impl Warehouse {
             password: None,
             password_file: None,
             password_env: None,
-            tick: default_tick(),
+            tick: None,
             schema: default_schema(),
+            redshift: None,
         }
+    }
+
+    /// How often new log entries are merged.
+    pub fn tick(&self) -> Span {
+        self.tick.unwrap_or(match self.url {
+            WarehouseUrl::Sqlite(_) | WarehouseUrl::Postgres(_) => Span::seconds(1),
+            WarehouseUrl::Redshift(_) => Span::seconds(60),
+        })
+    }
+
+    /// What only Redshift needs, with the defaults of what is not set.
+    pub fn redshift_settings(&self) -> RedshiftSettings {
+        self.redshift.clone().unwrap_or_default()
     }
 
     /// The address with the password in it, from wherever it was given; `None` for SQLite.
@@ -79,14 +94,26 @@ pub enum WarehouseUrl {
     Sqlite(PathBuf),
     /// A PostgreSQL server: the whole address, which may hold a password.
     Postgres(Secret),
+    /// A Redshift cluster or workgroup.
+    Redshift(Box<RedshiftUrl>),
 }
 
 impl WarehouseUrl {
+    /// The product, where it does not let one choose how a table lies on disk.
+    pub(super) fn without_layout(&self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite(_) => Some("SQLite"),
+            Self::Postgres(_) => Some("PostgreSQL"),
+            Self::Redshift(_) => None,
+        }
+    }
+
     /// Whether a password stands in the address.
     pub(super) fn has_password(&self) -> bool {
         match self {
             Self::Sqlite(_) => false,
             Self::Postgres(url) => Url::parse(url.reveal()).is_ok_and(|u| u.password().is_some()),
+            Self::Redshift(url) => url.password.is_some(),
         }
     }
 }
@@ -95,7 +122,8 @@ impl FromStr for WarehouseUrl {
     type Err = Misfit;
 
     fn from_str(text: &str) -> Result<Self, Misfit> {
-        const FORM: &str = "write \"sqlite:warehouse.db\" or \"postgres://user:password@host:port/database\"";
+        const FORM: &str = "write \"sqlite:warehouse.db\", \"postgres://user:password@host:port/database\" or \
+                            \"redshift://user@host:5439/database\"";
         let text = text.trim();
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
@@ -106,6 +134,9 @@ impl FromStr for WarehouseUrl {
                 return Err(Misfit::new("the address has parameters", "end it after the file name"));
             }
             return Ok(Self::Sqlite(path.into()));
+        }
+        if text.starts_with("redshift://") {
+            return Ok(Self::Redshift(Box::new(RedshiftUrl::parse(text)?)));
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             let url = Url::parse(text).map_err(|e| Misfit::new(format!("not an address of a server: {e}"), FORM))?;
@@ -136,6 +167,7 @@ impl fmt::Display for WarehouseUrl {
                 let masked = mask_urls(url.reveal());
                 f.write_str(masked.split('?').next().unwrap_or_default())
             }
+            Self::Redshift(url) => url.fmt(f),
         }
     }
 }
@@ -146,31 +178,7 @@ impl fmt::Debug for WarehouseUrl {
     }
 }
 
-impl Serialize for WarehouseUrl {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for WarehouseUrl {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for WarehouseUrl {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "WarehouseUrl".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "warehouse-url" })
-    }
-}
+written!(WarehouseUrl, "warehouse-url");
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

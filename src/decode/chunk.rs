@@ -18,11 +18,16 @@ pub enum Note {
     InvalidText,
     /// A TINYINT(1) other than 0 and 1 became `true`.
     WideBoolean,
+    /// Text that was too long was cut, in a column of its own or inside of a JSON document.
+    CutText,
+    /// A value that was too long became NULL.
+    LongValue,
 }
 
 impl Note {
     /// All notes, in the order of [`ValueNotes`]' counters.
-    pub const ALL: [Self; 4] = [Self::ZeroDate, Self::PartialDate, Self::InvalidText, Self::WideBoolean];
+    pub const ALL: [Self; 6] =
+        [Self::ZeroDate, Self::PartialDate, Self::InvalidText, Self::WideBoolean, Self::CutText, Self::LongValue];
 
     /// A label for metrics.
     pub fn as_str(self) -> &'static str {
@@ -31,6 +36,8 @@ impl Note {
             Self::PartialDate => "partial_date",
             Self::InvalidText => "invalid_text",
             Self::WideBoolean => "wide_boolean",
+            Self::CutText => "cut_text",
+            Self::LongValue => "long_value",
         }
     }
 }

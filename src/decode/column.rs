@@ -80,6 +80,32 @@ impl Bytes {
         Ok(())
     }
 
+    /// Bytes of the value that is being written.
+    #[inline]
+    pub(super) fn unfinished(&self) -> usize {
+        self.data.len() - self.offsets.last().map_or(0, |end| *end as usize)
+    }
+
+    /// Cuts the value that is being written to at most `bytes`, behind a whole character where it is UTF-8.
+    pub(super) fn cut(&mut self, bytes: usize) {
+        let start = self.data.len() - self.unfinished();
+        let mut end = (start + bytes).min(self.data.len());
+        // A character has at most three bytes behind its first; what has more is not UTF-8 and is repaired later.
+        for _ in 0..3 {
+            if end > start && self.data.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
+                end -= 1;
+            }
+        }
+        self.data.truncate(end);
+    }
+
+    /// Takes the last value back: it is being written again.
+    pub(super) fn reopen(&mut self) {
+        if self.offsets.len() > 1 {
+            self.offsets.pop();
+        }
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.offsets.truncate(rows + 1);
         self.data.truncate(self.offsets.last().map_or(0, |end| *end as usize));
@@ -127,6 +153,23 @@ impl ColumnBuilder {
         self.valid.append_n(row - self.valid.len(), true);
         self.valid.append(false);
         Ok(())
+    }
+
+    /// Bytes of the last value where the column holds text, bytes or JSON; 0 for NULL.
+    pub(super) fn last_bytes(&self) -> usize {
+        match &self.values {
+            Values::Bytes(v) => match v.offsets.as_slice() {
+                [.., start, end] => (end - start) as usize,
+                _ => 0,
+            },
+            _ => 0,
+        }
+    }
+
+    /// Makes the last value NULL.
+    pub(super) fn null_last(&mut self) -> Result<(), Full> {
+        self.truncate(self.len().saturating_sub(1));
+        self.push_null()
     }
 
     /// Values so far.
@@ -197,7 +240,11 @@ impl ColumnBuilder {
             Values::F64(v) => primitive::<Float64Type>(next(v, more), nulls, ty),
             Values::Bytes(v) => {
                 let next = if more { Bytes::like(v) } else { Bytes::new() };
-                return std::mem::replace(v, next).finish(ty == DataType::Utf8, nulls);
+                let declared = match self.ty {
+                    ColumnType::Text { bytes_max } => bytes_max,
+                    _ => None,
+                };
+                return std::mem::replace(v, next).finish(ty == DataType::Utf8, declared, nulls);
             }
         };
         (array, 0)
@@ -217,7 +264,7 @@ fn primitive<T: ArrowPrimitiveType>(values: Vec<T::Native>, nulls: Option<NullBu
 impl Bytes {
     /// Text is checked here, in one pass over all values of the column: most columns are valid, and a check per value
     /// costs more than all the rest of appending it.
-    fn finish(self, text: bool, nulls: Option<NullBuffer>) -> (ArrayRef, u64) {
+    fn finish(self, text: bool, bytes_max: Option<u32>, nulls: Option<NullBuffer>) -> (ArrayRef, u64) {
         let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
         let data = Buffer::from_vec(self.data);
         if !text {
@@ -225,13 +272,14 @@ impl Bytes {
         }
         match StringArray::try_new(offsets.clone(), data.clone(), nulls.clone()) {
             Ok(array) => (Arc::new(array), 0),
-            Err(_) => repaired(&BinaryArray::new(offsets, data, nulls)),
+            Err(_) => repaired(&BinaryArray::new(offsets, data, nulls), bytes_max),
         }
     }
 }
 
-/// The texts with U+FFFD in place of what is not UTF-8, and how many texts had such bytes.
-fn repaired(broken: &BinaryArray) -> (ArrayRef, u64) {
+/// The texts with U+FFFD in place of what is not UTF-8, and how many texts had such bytes. A text that would become longer
+/// than `bytes_max`, what the column's type promises, gets `?` instead.
+fn repaired(broken: &BinaryArray, bytes_max: Option<u32>) -> (ArrayRef, u64) {
     let mut texts = StringBuilder::with_capacity(broken.len(), broken.value_data().len());
     let (mut written, mut left, mut replaced) = (0_usize, broken.value_data().len(), 0);
     for value in broken {
@@ -242,11 +290,12 @@ fn repaired(broken: &BinaryArray) -> (ArrayRef, u64) {
         let text = String::from_utf8_lossy(bytes);
         replaced += u64::from(matches!(text, std::borrow::Cow::Owned(_)));
         left -= bytes.len();
-        if written + text.len() + left <= COLUMN_BYTES_MAX {
+        let fits = bytes_max.is_none_or(|max| text.len() <= max as usize);
+        if fits && written + text.len() + left <= COLUMN_BYTES_MAX {
             written += text.len();
             texts.append_value(&text);
         } else {
-            // U+FFFD is three bytes for at least one: near 2 GiB the text would outgrow the array, '?' cannot.
+            // U+FFFD is three bytes for at least one: the text would outgrow its type, or near 2 GiB the array; '?' cannot.
             let narrow = text.replace('\u{fffd}', "?");
             written += narrow.len();
             texts.append_value(&narrow);

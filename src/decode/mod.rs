@@ -11,6 +11,7 @@ mod decimal;
 #[allow(clippy::unwrap_used)]
 pub(crate) mod fixture;
 pub mod json;
+mod long;
 pub mod plan;
 pub mod policy;
 pub mod rows;
@@ -19,5 +20,5 @@ mod value;
 
 pub use chunk::{Chunk, ChunkBuilder, Note, ValueNotes};
 pub use plan::{Declared, Plan, PlanError};
-pub use policy::{InvalidText, Policies, TinyInt1, ValuePolicy, ZeroDates};
+pub use policy::{Bounds, InvalidText, LongValues, Policies, TinyInt1, ValuePolicy, ZeroDates};
 pub use rows::{DecodeError, Fault, RowTime, Rows};

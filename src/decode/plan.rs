@@ -8,12 +8,13 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     charset::Charset,
-    policy::{InvalidText, Policies, TinyInt1, ValuePolicy, ZeroDates},
+    long,
+    policy::{Bounds, Policies, TinyInt1, ValuePolicy},
     value::{Losses, Read, Width},
 };
 use crate::{
     model::{Column, TableSchema, table::system},
-    source::mysql::table_map::{ColumnMap, Flavor, TableMap},
+    source::mysql::table_map::{ColumnMap, Flavor, MysqlType, TableMap},
 };
 use mapping::Mapped;
 
@@ -106,6 +107,10 @@ pub struct Plan {
     pub(super) ops: Vec<ColumnOp>,
     /// Columns up to and including the last one of the key.
     pub(super) key_end: usize,
+    /// Most bytes of a string inside of a JSON document.
+    pub(super) json_string_max: usize,
+    /// Most bytes of a row's values together.
+    pub(super) row_bytes_max: usize,
     charsets: Vec<Charset>,
     labels: Vec<Vec<Box<str>>>,
 }
@@ -126,6 +131,8 @@ impl Plan {
             schema: Arc::new(TableSchema { columns: Vec::new() }),
             ops: Vec::with_capacity(map.columns.len()),
             key_end,
+            json_string_max: policies.bounds.json_string.map_or(usize::MAX, |bytes| bytes as usize),
+            row_bytes_max: policies.bounds.row.map_or(usize::MAX, |bytes| bytes as usize),
             charsets: Vec::new(),
             labels: Vec::new(),
         };
@@ -133,7 +140,7 @@ impl Plan {
         for (index, source) in map.columns.iter().enumerate() {
             let name = source.name.as_deref().unwrap_or_default();
             let place = key.iter().position(|k| *k == index).map(|place| place as u16);
-            plan.add(&mut columns, source, name, place, map.flavor, declared, policies.of(name))
+            plan.add(&mut columns, source, name, place, map.flavor, declared, policies)
                 .map_err(|reason| PlanError::Column { table: table(), column: name.to_owned(), reason })?;
         }
         plan.schema = Arc::new(TableSchema { columns });
@@ -175,19 +182,17 @@ impl Plan {
         key: Option<u16>,
         flavor: Flavor,
         declared: &Declared,
-        policy: ValuePolicy,
+        policies: &Policies,
     ) -> Result<(), Unsupported> {
+        let policy = policies.of(name);
         let hidden = is_hidden(name, flavor);
         if !hidden && name.get(..system::PREFIX.len()).is_some_and(|p| p.eq_ignore_ascii_case(system::PREFIX)) {
             return Err(Unsupported::Reserved);
         }
         let boolean = declared.booleans.contains(name) && policy.tinyint1 == TinyInt1::Boolean && key.is_none();
-        // Keys may not lose anything: two keys could become one.
-        let losses = Losses {
-            zero_dates: if key.is_some() { ZeroDates::Refuse } else { policy.zero_dates },
-            invalid_text: if key.is_some() { InvalidText::Refuse } else { policy.invalid_text },
-        };
+        let losses = losses(policy, bytes_max(&source.kind, source.collation, policy, policies.bounds), key.is_some());
         let Mapped { read, ty, source: source_type } = self.map(source, flavor, boolean, losses)?;
+        let (read, ty) = long::bounded(read, ty, policy.text_bytes_max, losses);
         self.ops.push(ColumnOp {
             read: (!hidden).then_some(read),
             width: read.width(),
@@ -201,6 +206,29 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// What the values of a column may lose. Keys may not lose anything.
+fn losses(policy: ValuePolicy, bytes_max: u32, key: bool) -> Losses {
+    if key {
+        return Losses::of_key(bytes_max);
+    }
+    let ValuePolicy { zero_dates, invalid_text, long_values, .. } = policy;
+    Losses { zero_dates, invalid_text, long_values, bytes_max }
+}
+
+/// Most bytes of a value of the column, `u32::MAX` where nothing bounds it.
+fn bytes_max(kind: &MysqlType, collation: Option<u16>, policy: ValuePolicy, bounds: Bounds) -> u32 {
+    let bound = match kind {
+        MysqlType::Json { .. } => bounds.json,
+        MysqlType::Geometry { .. } | MysqlType::Vector { .. } => bounds.binary,
+        MysqlType::Char { .. } | MysqlType::VarChar { .. } | MysqlType::Blob { .. } => match collation {
+            Some(mapping::BINARY) => bounds.binary,
+            _ => policy.text_bytes_max,
+        },
+        _ => None,
+    };
+    bound.unwrap_or(u32::MAX)
 }
 
 /// Columns that are in the images and in no catalog: MariaDB's hash of a long UNIQUE key and the columns behind

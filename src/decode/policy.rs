@@ -33,6 +33,19 @@ pub enum InvalidText {
     Refuse,
 }
 
+/// What happens to values that are longer than the readers of the lake take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LongValues {
+    /// Text is cut behind the last whole character that fits. Of bytes and JSON a part is worth nothing: they become NULL.
+    /// Counted. Refused all the same in key columns.
+    #[default]
+    Cut,
+    /// They become NULL and are counted. Refused all the same in key columns.
+    Null,
+    /// The row cannot be decoded.
+    Refuse,
+}
+
 /// The policies of one column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ValuePolicy {
@@ -42,6 +55,23 @@ pub struct ValuePolicy {
     pub zero_dates: ZeroDates,
     /// Text that is not in its character set.
     pub invalid_text: InvalidText,
+    /// Values that are too long.
+    pub long_values: LongValues,
+    /// Most bytes of UTF-8 of a text (CHAR, VARCHAR, TEXT); `None` is no limit. The column's type says it too.
+    pub text_bytes_max: Option<u32>,
+}
+
+/// Most bytes that the readers of the lake take, besides those of text; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Of a binary value.
+    pub binary: Option<u32>,
+    /// Of a JSON document's text.
+    pub json: Option<u32>,
+    /// Of one string inside of a JSON document.
+    pub json_string: Option<u32>,
+    /// Of all values of a row together. The longest give way.
+    pub row: Option<u32>,
 }
 
 /// The policies of one table.
@@ -51,6 +81,8 @@ pub struct Policies {
     pub table: ValuePolicy,
     /// By column name, complete: nothing is inherited from `table`.
     pub columns: HashMap<String, ValuePolicy>,
+    /// For every column.
+    pub bounds: Bounds,
 }
 
 impl Policies {

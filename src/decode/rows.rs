@@ -85,6 +85,16 @@ pub enum Fault {
         "text that is not in its character set, and the column may not lose it (key column, or invalid_text = \"refuse\")"
     )]
     InvalidText,
+    /// A value that may not be shortened.
+    #[error(
+        "a value that is longer than the warehouse takes, and the column may not lose it (key column, or long_text = \"park\")"
+    )]
+    Long,
+    /// A row that cannot become short enough.
+    #[error(
+        "a row that is longer than the warehouse takes, and no column of it may lose enough (key columns, or long_text = \"park\")"
+    )]
+    LongRow,
     /// NULL in a key column.
     #[error("NULL in a key column")]
     NullKey,
@@ -97,9 +107,9 @@ pub enum Fault {
 }
 
 /// A value that cannot be decoded: which column of the plan, and why.
-struct Failed {
-    column: usize,
-    fault: Fault,
+pub(super) struct Failed {
+    pub(super) column: usize,
+    pub(super) fault: Fault,
 }
 
 /// The rows of one event.
@@ -229,6 +239,9 @@ impl Plan {
                 }
                 slot += 1;
             }
+        }
+        if self.may_overflow(image.len() - cursor.rest().len()) {
+            self.fit_row(out)?;
         }
         Ok(cursor.rest())
     }

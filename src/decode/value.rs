@@ -5,9 +5,9 @@ use super::{
     chunk::Note,
     column::{Bytes, ColumnBuilder, Full, Values},
     decimal::Shape,
-    json,
+    json, long,
     plan::Plan,
-    policy::{InvalidText, ZeroDates},
+    policy::{InvalidText, LongValues, ZeroDates},
     rows::Fault,
     temporal::{self, NoDate},
 };
@@ -54,6 +54,10 @@ pub(super) enum Read {
     Utf8 {
         prefix: u8,
     },
+    /// UTF-8 text that may be too long.
+    Utf8Long {
+        prefix: u8,
+    },
     /// UTF-8 text that must not be repaired, checked at once.
     Utf8Strict {
         prefix: u8,
@@ -64,6 +68,10 @@ pub(super) enum Read {
         charset: u16,
     },
     Binary {
+        prefix: u8,
+    },
+    /// Bytes that may be too many.
+    BinaryLong {
         prefix: u8,
     },
     /// BINARY(n): the binlog strips trailing zero bytes, SELECT returns them.
@@ -120,9 +128,11 @@ impl Read {
             Self::Time { fsp } => 3 + temporal::fraction_bytes(fsp) as u8,
             Self::Enum { size, .. } | Self::Set { size, .. } => size,
             Self::Utf8 { prefix }
+            | Self::Utf8Long { prefix }
             | Self::Utf8Strict { prefix }
             | Self::Text { prefix, .. }
             | Self::Binary { prefix }
+            | Self::BinaryLong { prefix }
             | Self::Padded { prefix, .. }
             | Self::Json { prefix } => return Width::Prefixed(prefix),
         })
@@ -134,6 +144,9 @@ impl Read {
 pub(super) struct Losses {
     pub(super) zero_dates: ZeroDates,
     pub(super) invalid_text: InvalidText,
+    pub(super) long_values: LongValues,
+    /// Most bytes of a value of variable length. Looked at only where the declaration allows more.
+    pub(super) bytes_max: u32,
 }
 
 impl From<Short> for Fault {
@@ -292,7 +305,11 @@ fn append_other(
     }
     let out = bytes_of(column)?;
     let mut note = None;
+    let mut strings_cut = false;
     match read {
+        Read::Utf8Long { prefix } | Read::BinaryLong { prefix } => {
+            out.open().extend_from_slice(prefixed(cursor, prefix)?);
+        }
         Read::Text { prefix, charset } => {
             let charset = plan.charset(charset).ok_or(Fault::Type)?;
             note = convert(charset, losses, prefixed(cursor, prefix)?, out.open())?;
@@ -311,7 +328,10 @@ fn append_other(
         Read::Json { prefix } => match prefixed(cursor, prefix)? {
             // Field_json::val_json reads an empty document, left by an old ALTER, as JSON null.
             [] => out.open().extend_from_slice(b"null"),
-            document => json::write_text(document, out.open()).map_err(|_| Fault::Json)?,
+            document => {
+                let strings = json::write_text_within(document, plan.json_string_max, out.open());
+                strings_cut = strings.map_err(|_| Fault::Json)?;
+            }
         },
         Read::Enum { size, labels } => {
             let index = cursor.uint(usize::from(size))? as usize;
@@ -334,6 +354,10 @@ fn append_other(
             temporal::write_old_time(number, out.open()).map_err(|_| Fault::Corrupt)?;
         }
         _ => return Err(Fault::Type),
+    }
+    if strings_cut || out.unfinished() > losses.bytes_max as usize {
+        let text = !matches!(read, Read::BinaryLong { .. } | Read::Json { .. });
+        return long::give_way(losses, text, strings_cut, column).map(Some);
     }
     out.end()?;
     Ok(note)

@@ -1,13 +1,16 @@
 //! Rows to Parquet files and back. Synchronous: runs on the CPU pool.
 //!
 //! Files stay inside what Redshift's COPY is known to take: writer version 1.0, PLAIN and dictionary encodings, no
-//! column or offset index, chunk statistics only.
+//! column or offset index, chunk statistics only. Files that COPY is to read itself have a [`Form`] of their own: JSON is in
+//! columns of plain bytes, because the ones annotated as text would give SUPER strings instead of objects. Readers here
+//! take both forms.
 
+mod copy;
 mod read;
 mod write;
 
 pub use read::{Rows, decode};
-pub use write::{Codec, Encoded, encode};
+pub use write::{Codec, Encoded, Form, encode};
 
 use crate::model::Origin;
 

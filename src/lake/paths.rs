@@ -153,6 +153,21 @@ pub fn consumer(name: &str) -> ObjectPath {
 /// `consumers/`
 pub const CONSUMERS: &str = "consumers/";
 
+/// `manifests/<group>/<epoch>-<name>.json`: which files a COPY of Redshift loads. Removed when it is done.
+pub fn manifest(group: &str, epoch: i64, name: &str) -> ObjectPath {
+    ObjectPath(format!("{}{epoch}-{}.json", manifests(group), part(name)))
+}
+
+/// `manifests/<group>/`: what a listing of a group's manifests begins with.
+pub fn manifests(group: &str) -> String {
+    format!("manifests/{}/", part(group))
+}
+
+/// The epoch under which a group's manifest was written, `None` when it is none.
+pub fn manifest_epoch(group: &str, path: &ObjectPath) -> Option<i64> {
+    path.0.strip_prefix(&manifests(group))?.split_once('-')?.0.parse().ok()
+}
+
 /// `data/`: what a listing of all data files begins with.
 pub const DATA: &str = "data/";
 

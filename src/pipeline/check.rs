@@ -11,11 +11,12 @@ use futures::{StreamExt, stream};
 use tokio::time::timeout;
 
 use super::{
-    chain, open,
+    open,
     status::{self, Groups},
 };
 use crate::{
     config::{Config, Source},
+    errors::chain,
     lake::{
         Store,
         log::{self, Head},
@@ -236,7 +237,9 @@ fn clashes(asked: &mut [Asked]) {
 /// Whether the warehouse can be written, and how far each group is.
 async fn warehouse_findings(config: &Config) -> (Vec<Finding>, Groups) {
     let Some(target) = &config.warehouse else { return (Vec::new(), Groups::new()) };
-    let warehouse = match open::warehouse(target) {
+    // The lake's own check tells what is wrong with it.
+    let Ok(store) = open::store(config).await else { return (Vec::new(), Groups::new()) };
+    let warehouse = match open::warehouse(target, &store) {
         Ok(warehouse) => warehouse,
         Err(e) => return (vec![Finding::problem(WAREHOUSE, chain(&e), "mend warehouse.url")], Groups::new()),
     };

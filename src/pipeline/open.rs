@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     config::{self, Config, LakeUrl, Source, WarehouseUrl},
-    lake::{Directory, S3, S3Options, Store, StoreError, parquet::Codec, paths},
+    lake::{
+        Directory, S3, S3Options, Store, StoreError,
+        parquet::{Codec, Form},
+        paths,
+    },
     source::mysql::{
         connect::{Address, Secret, TlsMode},
         start::StartPoint,
@@ -13,6 +17,7 @@ use crate::{
     warehouse::{
         Warehouse, WarehouseError,
         postgres::Postgres,
+        redshift::{CopyAccess, DataApiTarget, Login, Redshift, RedshiftOptions, TlsMode as RedshiftTls},
         sqlite::{Durability, Sqlite},
     },
 };
@@ -44,18 +49,19 @@ pub async fn store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
 }
 
 /// How files are compressed.
-pub fn codec(config: &Config) -> Codec {
-    match config.lake.codec {
+pub fn form(config: &Config) -> Form {
+    let codec = match config.codec() {
         config::Codec::Zstd => Codec::Zstd,
         config::Codec::Snappy => Codec::Snappy,
-    }
+    };
+    Form { codec, for_copy: config.made_for() == config::MadeFor::Redshift }
 }
 
-/// The warehouse. Connects when it is first used.
+/// The warehouse; Redshift reads its rows from `store`. Connects when it is first used.
 ///
 /// # Errors
 /// When its address cannot be understood.
-pub fn warehouse(config: &config::Warehouse) -> Result<Arc<dyn Warehouse>, WarehouseError> {
+pub fn warehouse(config: &config::Warehouse, store: &Arc<dyn Store>) -> Result<Arc<dyn Warehouse>, WarehouseError> {
     Ok(match &config.url {
         WarehouseUrl::Sqlite(path) => Arc::new(Sqlite::new(path, Durability::Full)),
         WarehouseUrl::Postgres(_) => {
@@ -63,7 +69,58 @@ pub fn warehouse(config: &config::Warehouse) -> Result<Arc<dyn Warehouse>, Wareh
             let url = url.as_ref().map(config::Secret::reveal).unwrap_or_default();
             Arc::new(Postgres::new(url, &config.schema)?)
         }
+        WarehouseUrl::Redshift(url) => Arc::new(Redshift::new(redshift(config, url), Arc::clone(store))?),
     })
+}
+
+/// How to reach a Redshift cluster or workgroup. What a login needs is there: validation has seen to it.
+fn redshift(config: &config::Warehouse, url: &config::RedshiftUrl) -> RedshiftOptions {
+    let settings = config.redshift_settings();
+    let cluster = settings.cluster.clone().unwrap_or_default();
+    let workgroup = settings.workgroup.clone().unwrap_or_default();
+    let password = config.password.as_ref().or(url.password.as_ref());
+    let data_api = settings.data_api.then(|| match &settings.workgroup {
+        Some(workgroup) => DataApiTarget::Workgroup { workgroup: workgroup.clone() },
+        None => {
+            let user = (!url.user.is_empty()).then(|| url.user.clone());
+            DataApiTarget::Cluster { cluster: cluster.clone(), user }
+        }
+    });
+    RedshiftOptions {
+        host: url.host.clone(),
+        port: url.port,
+        database: url.database.clone(),
+        user: url.user.clone(),
+        tls: match url.tls {
+            config::RedshiftTls::Disable => RedshiftTls::Disable,
+            config::RedshiftTls::Require => RedshiftTls::Require,
+            config::RedshiftTls::VerifyCa => RedshiftTls::VerifyCa,
+            config::RedshiftTls::VerifyFull => RedshiftTls::VerifyFull,
+        },
+        ca: url.ca.clone(),
+        schema: config.schema.clone(),
+        private_schema: settings.private_schema,
+        login: match settings.login {
+            config::RedshiftLogin::Password => {
+                Login::Password(password.map(config::Secret::reveal).unwrap_or_default().to_owned())
+            }
+            config::RedshiftLogin::Cluster => Login::Cluster { cluster, groups: settings.groups },
+            config::RedshiftLogin::ClusterIam => Login::ClusterIam { cluster },
+            config::RedshiftLogin::Workgroup => Login::Workgroup { workgroup },
+        },
+        data_api,
+        copy: match settings.iam_role.as_str() {
+            "default" => CopyAccess::Default,
+            "keys" => CopyAccess::Keys,
+            role => CopyAccess::Role(role.to_owned()),
+        },
+        // From 1 to 16 by the schema.
+        connections: settings.connections as usize,
+        insert_rows_max: settings.insert_rows_max,
+        region: settings.region.or_else(|| url.region().map(str::to_owned)),
+        endpoint: settings.endpoint,
+        keys: None,
+    }
 }
 
 /// A group's name in the warehouse, which other pipelines may share.

@@ -157,7 +157,7 @@ pub async fn run(plan: Plan) -> Result<(), RunError> {
         };
         if let Err(e) = outcome {
             // Later ones are mostly consequences; the first is what the operator needs.
-            tracing::debug!(error = super::chain(&e), "a task failed");
+            tracing::debug!(error = crate::errors::chain(&e), "a task failed");
             failed.get_or_insert(e);
             shared.stop.send_replace(true);
         }
@@ -181,7 +181,7 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
             writer: shared.writer.clone(),
             take_over: plan.take_over,
             config: config.digest(),
-            codec: open::codec(config),
+            form: open::form(config),
             flush_interval: config.flush_interval(),
             batch_rows: to_usize(config.limits.batch_rows_max),
             batch_bytes: to_usize(config.limits.batch_bytes_max.bytes()),
@@ -208,12 +208,12 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
             pipeline: plan.config.pipeline.clone(),
             writer: shared.writer.to_string(),
             // Calls of one warehouse value are serialised: each group has its own.
-            warehouse: open::warehouse(target)?,
+            warehouse: open::warehouse(target, &shared.store)?,
             store: Arc::clone(&shared.store),
             schemas: Arc::clone(&shared.schemas),
             rules: Arc::clone(&shared.rules),
             tick_bytes: plan.config.limits.tick_bytes_max.bytes(),
-            tick: target.tick.get(),
+            tick: target.tick().get(),
             patience: plan.patience(),
             take_over: plan.take_over,
             stored: Arc::clone(&shared.stored),

@@ -9,9 +9,10 @@ use std::{
 use futures::{StreamExt, future::join_all, stream};
 use tokio::time::timeout;
 
-use super::{chain, open};
+use super::open;
 use crate::{
     config::{Config, LakeUrl, Source},
+    errors::chain,
     lake::{
         Clock, Store, StoreError, SystemClock,
         log::{self, Head},
@@ -83,7 +84,8 @@ async fn bounded<T>(who: &str, answer: impl Future<Output = Result<T, String>>) 
 /// State of every configured group that was ever applied.
 pub(super) async fn groups(config: &Config) -> Result<Groups, String> {
     let Some(target) = &config.warehouse else { return Ok(Groups::new()) };
-    let warehouse = open::warehouse(target).map_err(|e| chain(&e))?;
+    let store = open::store(config).await.map_err(|e| chain(&e))?;
+    let warehouse = open::warehouse(target, &store).map_err(|e| chain(&e))?;
     let mut groups = Groups::new();
     for group in config.table_rules().groups() {
         let place = open::group(&config.pipeline, group);

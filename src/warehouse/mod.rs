@@ -19,17 +19,22 @@
 
 mod cell;
 mod checksum;
+mod ddl;
+mod definition;
 mod error;
 mod group;
 mod merge;
+mod physical;
 mod plan;
 mod session;
 mod sql;
 mod stage;
 mod state;
 mod table;
+mod text;
 
 pub mod postgres;
+pub mod redshift;
 pub mod sqlite;
 
 use std::fmt;
@@ -37,13 +42,15 @@ use std::fmt;
 use async_trait::async_trait;
 
 pub use checksum::{Checksums, ComparedTarget, Part};
+pub use ddl::{Product, TargetDdl};
 pub use error::{Cause, WarehouseError};
 pub use group::{
     Claim, Exception, ExceptionChange, ExceptionKind, Fence, Fill, GroupState, LogPosition, Merge, MergeReport, Move,
     Outcome, TableMerge, TableReport, TickId, Watermark,
 };
+pub use physical::{DistKey, Physical, can_be_physical_key, encodes};
 pub use plan::{Deletes, KeyMode, TablePlan, TargetColumn, join_types};
-pub use stage::{BatchStream, ReadError, ReadFiles, StageReport, StagedFile};
+pub use stage::{BatchStream, ReadError, ReadFiles, StageOutcome, StageReport, StagedFile, TableFiles};
 
 use crate::model::Target;
 
@@ -90,20 +97,22 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// [`Table`](WarehouseError::Table) for a table of another group.
     async fn recall_table(&self, fence: &Fence, target: &Target) -> Result<bool, WarehouseError>;
 
-    /// Replaces the staged rows of the target by those of `files`, which belong to `tick`, and proves that as many rows
-    /// were loaded as the files are said to have. `files` may have different schemas; columns that a file lacks take the
-    /// target's default when merged. Repeatable. What was staged lasts until the next call for this target or until the
+    /// Replaces the staged rows of each target by those of its files, which belong to `tick`, and proves that as many rows were
+    /// loaded as the files are said to have. The files of a target may have different schemas; columns that a file lacks
+    /// take the target's default when merged. Repeatable. What was staged lasts until the next call for its target or until the
     /// connection is lost.
     ///
+    /// Answers one outcome per table, in order: a [`Table`](WarehouseError::Table) error (counts differ, a value does not fit,
+    /// a column is unknown, a file is missing) leaves the other tables staged.
+    ///
     /// # Errors
-    /// [`Table`](WarehouseError::Table) when counts differ, a value does not fit or a column is unknown.
+    /// Whatever concerns more than one table; then nothing can be said of any.
     async fn stage(
         &self,
         tick: &TickId,
-        target: &Target,
-        files: &[StagedFile],
+        tables: &[TableFiles],
         reader: &dyn ReadFiles,
-    ) -> Result<StageReport, WarehouseError>;
+    ) -> Result<Vec<StageOutcome>, WarehouseError>;
 
     /// Applies one tick in one transaction: checks the fence, then fills, floors and staged rows of every table, then
     /// exceptions and watermarks by compare-and-set.

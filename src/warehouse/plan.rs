@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Column, ColumnDefault, ColumnType, Target, table::system};
 
-use super::error::WarehouseError;
+use super::{error::WarehouseError, physical::Physical};
 
 /// What makes a row of the target unique.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,8 @@ pub struct TablePlan {
     pub key_mode: KeyMode,
     /// What a deleted row becomes.
     pub deletes: Deletes,
+    /// How it lies on disk.
+    pub physical: Physical,
 }
 
 impl TablePlan {
@@ -153,6 +155,8 @@ pub(crate) struct Layout {
     pub(crate) key: Vec<String>,
     pub(crate) key_mode: KeyMode,
     pub(crate) deletes: Deletes,
+    /// How it was asked to lie on disk; what it does is the catalog's to say.
+    pub(crate) physical: Physical,
 }
 
 impl Layout {

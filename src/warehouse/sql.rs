@@ -6,6 +6,7 @@
 use crate::model::{ColumnDefault, ColumnType, Floor, Target, table::system};
 
 use super::{
+    definition::Naming,
     group::Fill,
     plan::{KeyMode, Layout, Place},
     session::Statement,
@@ -17,7 +18,7 @@ pub(crate) const COLUMN_LIST: &str = "_tw_columns";
 pub(crate) const ROW: &str = "_tw_row";
 
 /// Where products differ.
-pub(crate) trait Dialect: Send + Sync + std::fmt::Debug {
+pub(crate) trait Dialect: Naming {
     /// Quoted name of a table of the private state.
     fn private(&self, name: &str) -> String;
     /// Quoted name of a temporary table.
@@ -28,20 +29,10 @@ pub(crate) trait Dialect: Send + Sync + std::fmt::Debug {
     fn for_update(&self) -> &'static str;
     /// `column` as a value that compares with `_tw_committed_at`.
     fn instant(&self, column: &str, ty: ColumnType) -> String;
-    /// Where the target lies, or why it cannot.
-    fn place(&self, target: &Target) -> Result<Place, String>;
-    /// Name under which two places would be the same table.
-    fn folded(&self, place: &Place) -> String;
-    /// Longest identifier in bytes.
-    fn identifier_bytes_max(&self) -> usize;
-    /// Column names that the product keeps for itself, in lower case.
-    fn reserved_columns(&self) -> &'static [&'static str];
     /// Type of a column.
     fn column_type(&self, ty: ColumnType, key: bool) -> String;
     /// Type of a system column.
     fn system_type(&self, name: &str) -> &'static str;
-    /// A literal of the type from its neutral text, or why not.
-    fn literal(&self, ty: ColumnType, text: &str) -> Result<String, String>;
     /// Whether values of the type can be compared.
     fn comparable(&self, ty: ColumnType) -> bool;
     /// Asks whether the schema of a place exists (one row), and creates it. Asked first, because creating takes a right

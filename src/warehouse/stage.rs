@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::model::{ColumnType, TableSchema, Target};
+use crate::model::{ColumnType, Floor, TableSchema, Target};
 
 use super::{
     error::{Cause, WarehouseError},
@@ -24,6 +24,17 @@ pub struct StagedFile {
     pub bytes: u64,
     /// Schema of its rows.
     pub schema: Arc<TableSchema>,
+}
+
+/// What a tick stages for one target.
+#[derive(Clone, Debug)]
+pub struct TableFiles {
+    /// The table, made known by [`ensure_table`](super::Warehouse::ensure_table).
+    pub target: Target,
+    /// Its files, at least one.
+    pub files: Vec<StagedFile>,
+    /// The floors that the tick's merge is going to name for the table. A warehouse may apply them to staged rows at once.
+    pub floors: Vec<Floor>,
 }
 
 /// The rows of one file, in batches of bounded size, with the columns of [`TableSchema::arrow`].
@@ -66,6 +77,18 @@ pub struct StageReport {
     pub rows: u64,
     /// Texts in which U+0000 was replaced by U+FFFD because the warehouse cannot hold it.
     pub replaced_zero_bytes: u64,
+}
+
+/// What became of one table's files: an error is always a [`Table`](WarehouseError::Table) error.
+pub type StageOutcome = Result<StageReport, WarehouseError>;
+
+/// Sets a table's own error apart from those that concern all.
+pub(crate) fn outcome(result: Result<StageReport, WarehouseError>) -> Result<StageOutcome, WarehouseError> {
+    match result {
+        Ok(report) => Ok(Ok(report)),
+        Err(error @ WarehouseError::Table { .. }) => Ok(Err(error)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Rows that lie in staging.

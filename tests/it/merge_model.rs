@@ -16,7 +16,10 @@ mod source;
 
 use campaign::{Campaign, configurations};
 
-use crate::warehouse::world::{PostgresWorld, SqliteWorld};
+use crate::warehouse::{
+    redshift::world::RedshiftWorld,
+    world::{PostgresWorld, SqliteWorld},
+};
 
 /// Histories that a campaign runs unless told otherwise.
 const SQLITE_HISTORIES: usize = 6_000;
@@ -26,6 +29,16 @@ const POSTGRES_HISTORIES: usize = 700;
 #[tokio::test]
 async fn histories_end_in_the_truth_on_sqlite() {
     Campaign::from_environment(SQLITE_HISTORIES).run(&configurations(), || Box::new(SqliteWorld::new())).await;
+}
+
+/// Redshift has statements of its own. Its stand-in parses each of them anew and keeps its rows in PostgreSQL.
+const REDSHIFT_HISTORIES: usize = 420;
+
+#[tokio::test]
+async fn histories_end_in_the_truth_on_redshift() {
+    Campaign::from_environment(REDSHIFT_HISTORIES)
+        .run(&configurations(), || Box::new(RedshiftWorld::inserting()))
+        .await;
 }
 
 #[tokio::test]

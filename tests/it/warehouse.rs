@@ -3,6 +3,7 @@
 pub(crate) mod applier;
 mod contract;
 mod faults;
+pub(crate) mod redshift;
 mod speed;
 mod tables;
 mod types;
@@ -19,6 +20,16 @@ macro_rules! on_every_warehouse {
         mod postgres {
             $(#[tokio::test] async fn $name() {
                 super::$name(&crate::warehouse::world::PostgresWorld::new()).await;
+            })*
+        }
+        mod redshift {
+            $(#[tokio::test] async fn $name() {
+                super::$name(&crate::warehouse::redshift::world::RedshiftWorld::new()).await;
+            })*
+        }
+        mod redshift_by_insert {
+            $(#[tokio::test] async fn $name() {
+                super::$name(&crate::warehouse::redshift::world::RedshiftWorld::inserting()).await;
             })*
         }
     };

@@ -68,11 +68,20 @@ pub enum JsonError {
 /// # Errors
 /// Damaged bytes; `out` is then as it was.
 pub fn write_text(doc: &[u8], out: &mut Vec<u8>) -> Result<(), JsonError> {
+    write_text_within(doc, usize::MAX, out).map(|_| ())
+}
+
+/// As [`write_text`], with every string (not keys, which MySQL keeps below 64 KiB) cut behind the last whole character that
+/// fits `string_max` bytes; answers whether one was.
+///
+/// # Errors
+/// As [`write_text`].
+pub fn write_text_within(doc: &[u8], string_max: usize, out: &mut Vec<u8>) -> Result<bool, JsonError> {
     let start = out.len();
-    let result = print(doc, out).and_then(|()| {
+    let result = print(doc, string_max, out).and_then(|cut| {
         let text = out.get(start..).unwrap_or_default();
         std::str::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
-        Ok(())
+        Ok(cut)
     });
     if result.is_err() {
         out.truncate(start);
@@ -80,15 +89,16 @@ pub fn write_text(doc: &[u8], out: &mut Vec<u8>) -> Result<(), JsonError> {
     result
 }
 
-fn print(doc: &[u8], out: &mut Vec<u8>) -> Result<(), JsonError> {
+fn print(doc: &[u8], string_max: usize, out: &mut Vec<u8>) -> Result<bool, JsonError> {
     let Some((&kind, body)) = doc.split_first() else {
         out.extend_from_slice(b"null");
-        return Ok(());
+        return Ok(false);
     };
     // One allocation for most documents: quotes, separators and digits about double the bytes.
     out.reserve(doc.len().saturating_mul(2));
-    let mut printer = Printer { out, unread: body.len() };
-    printer.value(kind, body, 0)
+    let mut printer = Printer { out, unread: body.len(), string_max, cut: false };
+    printer.value(kind, body, 0)?;
+    Ok(printer.cut)
 }
 
 mod kind {
@@ -118,6 +128,10 @@ struct Printer<'a> {
     out: &'a mut Vec<u8>,
     /// Bytes of the document not yet taken by a value; see [`write_text`] for why this is enough.
     unread: usize,
+    /// Most bytes of a string.
+    string_max: usize,
+    /// Whether a string was cut.
+    cut: bool,
 }
 
 impl Printer<'_> {
@@ -135,6 +149,7 @@ impl Printer<'_> {
             kind::LARGE_ARRAY => self.array::<LARGE>(bytes, depth + 1),
             kind::STRING => {
                 let text = self.data(bytes)?;
+                let text = self.cut(text);
                 self.string(text);
                 Ok(())
             }
@@ -280,6 +295,19 @@ impl Printer<'_> {
             }
         }
         Err(if bytes.len() < 5 { JsonError::Truncated } else { JsonError::LengthOverflow })
+    }
+
+    /// `text` without what is behind the last whole character within the limit.
+    fn cut<'d>(&mut self, text: &'d [u8]) -> &'d [u8] {
+        if text.len() <= self.string_max {
+            return text;
+        }
+        self.cut = true;
+        let mut end = self.string_max;
+        while end > 0 && text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
+            end -= 1;
+        }
+        text.get(..end).unwrap_or_default()
     }
 
     /// Prints `text` in quotes. The server escapes the quote, the backslash and the control

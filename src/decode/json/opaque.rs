@@ -30,14 +30,21 @@ impl Printer<'_> {
             column::DATETIME | column::TIMESTAMP => temporal(data).and_then(|v| datetime(v, self.out)),
             column::TIME => temporal(data).map(|v| time(v, self.out)),
             column::VAR_STRING => {
-                self.string(data);
+                let text = self.cut(data);
+                self.string(text);
                 Some(())
             }
             _ => {
+                let start = self.out.len() + 1;
                 self.out.extend_from_slice(b"\"base64:type");
                 unsigned(column_type.into(), self.out);
                 self.out.push(b':');
                 base64(data, self.out);
+                if self.out.len() - start > self.string_max {
+                    // ASCII: every byte is a character.
+                    self.out.truncate(start + self.string_max);
+                    self.cut = true;
+                }
                 self.out.push(b'"');
                 Some(())
             }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Collation id of bytes.
-const BINARY: u16 = 63;
+pub(super) const BINARY: u16 = 63;
 
 /// Most UTF-8 bytes per byte of another character set. Single-byte sets reach 3 (the euro sign of latin1), two-byte
 /// sets 3 for 2 or for 1 (half-width kana of sjis); utf16, utf32 and gb18030 never grow.

@@ -1,11 +1,14 @@
 #![allow(clippy::unwrap_used)]
 
+mod long;
+
 use std::sync::Arc;
 
 use arrow::{
     array::{Array, AsArray},
     datatypes::{
-        Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+        DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+        TimestampMicrosecondType,
     },
 };
 use proptest::prelude::*;

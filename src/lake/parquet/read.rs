@@ -1,12 +1,20 @@
 //! Decoding files, which are outside input: whatever the bytes are, the answer is rows or an error.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
-use arrow::array::RecordBatch;
+use arrow::{array::RecordBatch, datatypes::Schema};
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::{
+    arrow::arrow_reader::{
+        ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    },
+    basic::ConvertedType,
+};
 
-use super::ParquetError;
+use super::{ParquetError, copy};
 use crate::model::{FileStep, TableSchema};
 
 /// Rows per batch: what is held decoded at a time.
@@ -16,6 +24,8 @@ const BATCH_ROWS: usize = 8192;
 #[derive(Debug)]
 pub struct Rows {
     reader: Option<ParquetRecordBatchReader>,
+    /// Layout of the batches.
+    arrow: Arc<Schema>,
     file: FileStep,
     rows: u64,
 }
@@ -29,16 +39,30 @@ pub fn decode(content: Bytes, file: &FileStep, schema: &TableSchema) -> Result<R
         return Err(damaged(file, format!("it has {} bytes, the log says {}", content.len(), file.bytes)));
     }
     let reader = contained(file, || {
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_schema(schema.arrow());
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(content, options)
-            .map_err(|e| damaged(file, format!("it is no Parquet file with the columns of its schema: {e}")))?;
+        let misfit = |e: parquet::errors::ParquetError| {
+            damaged(file, format!("it is no Parquet file with the columns of its schema: {e}"))
+        };
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let found = ArrowReaderMetadata::load(&content, options.clone()).map_err(misfit)?;
+        // Bytes that are to be text are read as bytes and checked afterwards: the decoder checks only what is annotated.
+        let plain: Vec<&str> = found
+            .parquet_schema()
+            .columns()
+            .iter()
+            .filter(|c| c.converted_type() == ConvertedType::NONE)
+            .map(|c| c.name())
+            .collect();
+        let stored = copy::bytes_for_json(schema, |name| plain.contains(&name));
+        let metadata =
+            ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options.with_schema(stored)).map_err(misfit)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(content, metadata);
         let rows = builder.metadata().file_metadata().num_rows();
         if u64::try_from(rows) != Ok(file.rows) {
             return Err(damaged(file, format!("it has {rows} rows, the log says {}", file.rows)));
         }
         builder.with_batch_size(BATCH_ROWS).build().map_err(|e| damaged(file, e.to_string()))
     })?;
-    Ok(Rows { reader: Some(reader), file: file.clone(), rows: 0 })
+    Ok(Rows { reader: Some(reader), arrow: schema.arrow(), file: file.clone(), rows: 0 })
 }
 
 impl Iterator for Rows {
@@ -47,7 +71,11 @@ impl Iterator for Rows {
     fn next(&mut self) -> Option<Self::Item> {
         let reader = self.reader.as_mut()?;
         let file = &self.file;
-        let next = contained(file, || reader.next().transpose().map_err(|e| damaged(file, e.to_string())));
+        let next = contained(file, || {
+            let batch = reader.next().transpose().map_err(|e| damaged(file, e.to_string()))?;
+            let batch = batch.map(|b| copy::from_stored(b, &self.arrow)).transpose();
+            batch.map_err(|e| damaged(file, e.to_string()))
+        });
         match next {
             Ok(Some(batch)) => {
                 self.rows += batch.num_rows() as u64;

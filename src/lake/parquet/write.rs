@@ -14,7 +14,7 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::ParquetError;
+use super::{ParquetError, copy};
 use crate::lake::ObjectPath;
 use crate::model::{ColumnBounds, ColumnType, FileStep, Op, OpCounts, Origin, Seq, TableSchema, Target, table::system};
 
@@ -41,6 +41,15 @@ pub enum Codec {
     Snappy,
 }
 
+/// How a file is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// How pages are compressed.
+    pub codec: Codec,
+    /// Redshift's COPY is to read the file: JSON as plain bytes, no U+0000 in text.
+    pub for_copy: bool,
+}
+
 /// A file and what its entry says about it.
 #[derive(Clone, Debug)]
 pub struct Encoded {
@@ -54,6 +63,8 @@ pub struct Encoded {
     pub seqs: (Seq, Seq),
     /// Earliest and latest `_tw_committed_at`.
     pub committed_at: (i64, i64),
+    /// Texts from which U+0000 was removed, by column of the table; empty where none was.
+    pub replaced_zero_bytes: Vec<u64>,
 }
 
 impl Encoded {
@@ -90,27 +101,36 @@ impl Encoded {
 pub fn encode(
     origin: &Origin,
     schema: &TableSchema,
-    codec: Codec,
+    form: Form,
     batches: impl IntoIterator<Item = RecordBatch>,
 ) -> Result<Encoded, ParquetError> {
     let arrow = schema.arrow();
+    let stored = if form.for_copy { copy::stored(schema) } else { Arc::clone(&arrow) };
     let failed = |source| ParquetError::Encode { origin: origin.clone(), source };
     // The Arrow schema in the footer would only repeat what the reader takes from the lake's own schema.
-    let options = ArrowWriterOptions::new().with_properties(properties(schema, codec)).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&arrow), options).map_err(failed)?;
+    let options =
+        ArrowWriterOptions::new().with_properties(properties(schema, form.codec)).with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&stored), options).map_err(failed)?;
     let mut tally = Tally::new(origin);
+    let mut replaced_zero_bytes = Vec::new();
     for batch in batches {
         if batch.schema_ref().fields() != arrow.fields() {
             return Err(tally.misfit("the columns of a batch differ from the schema's"));
         }
         tally.count(&batch)?;
-        writer.write(&batch).map_err(failed)?;
+        if form.for_copy {
+            let batch = copy::to_stored(&batch, schema, &stored, &mut replaced_zero_bytes);
+            writer.write(&batch.map_err(|e| failed(e.into()))?).map_err(failed)?;
+        } else {
+            writer.write(&batch).map_err(failed)?;
+        }
     }
     if tally.rows == 0 {
         return Err(tally.misfit("there is no row"));
     }
     let content = Bytes::from(writer.into_inner().map_err(failed)?);
-    Ok(Encoded { content, rows: tally.rows, ops: tally.ops, seqs: tally.seqs, committed_at: tally.committed_at })
+    let Tally { rows, ops, seqs, committed_at, .. } = tally;
+    Ok(Encoded { content, rows, ops, seqs, committed_at, replaced_zero_bytes })
 }
 
 /// What is counted while rows pass.

@@ -10,6 +10,7 @@
 mod catch_up;
 pub mod cursor;
 mod files;
+mod plan;
 mod session;
 mod tick;
 
@@ -18,15 +19,15 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{Notify, watch};
 
 use crate::{
+    backoff::Backoff,
     config::TableRules,
     lake::{LogError, SchemaError, Schemas, Store, StoreError},
     metrics::{ErrorKind, Metrics, Stage},
-    pipeline::backoff::Backoff,
     warehouse::{Warehouse, WarehouseError},
 };
 
-/// How long another applier of the group must have been silent before this one takes over unasked. Several ticks of the
-/// slowest sensible schedule, so that two appliers do not take turns.
+/// How long another applier of the group must have been silent, at least, before this one takes over unasked; three ticks where
+/// they are long. Several signs of life must be missing, so that two appliers do not take turns.
 pub const QUIET: Duration = Duration::from_secs(15);
 
 /// One group's applier.
@@ -132,7 +133,7 @@ pub async fn run(apply: Apply) -> Result<(), ApplyError> {
             return Err(failed);
         };
         apply.metrics.error(failed.stage(), ErrorKind::Transient);
-        tracing::warn!(group = apply.group, error = %crate::pipeline::chain(&failed), ?pause, "applying failed; trying again");
+        tracing::warn!(group = apply.group, error = %crate::errors::chain(&failed), ?pause, "applying failed; trying again");
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = stop.wait_for(|stop| *stop) => return Ok(()),

@@ -14,9 +14,9 @@ use super::{
     tick::{Targets, Tick},
 };
 use crate::{
+    backoff::Backoff,
     lake::{LogReader, ReadFrom, SystemClock, WriterId},
     model::{Origin, Shard},
-    pipeline::backoff::Backoff,
     warehouse::{Claim, Fence, GroupState, LogPosition, Move, WarehouseError, Watermark},
 };
 
@@ -77,13 +77,13 @@ async fn claim(apply: &Apply, take_over: bool) -> Result<(Fence, GroupState), Ap
     let group = apply.place();
     let holder = apply.warehouse.group_state(&group).await?;
     let ours = holder.is_some_and(|held| WriterId::name_in(&held.writer) == WriterId::name_in(&apply.writer));
-    let quiet = if take_over || ours { Duration::ZERO } else { super::QUIET };
+    let quiet = if take_over || ours { Duration::ZERO } else { apply.quiet() };
     let claim = Claim { group, writer: apply.writer.clone(), quiet };
     let began = Instant::now();
     loop {
         match apply.warehouse.open_group(&claim).await {
             Err(WarehouseError::Busy { writer, .. })
-                if began.elapsed() <= super::QUIET + super::QUIET && !*apply.stop.borrow() =>
+                if began.elapsed() <= apply.quiet() * 2 && !*apply.stop.borrow() =>
             {
                 tracing::info!(group = apply.group, writer, "waiting for another applier's silence");
                 sleep(Duration::from_secs(1)).await;
@@ -97,6 +97,12 @@ impl Apply {
     /// The group's name in the warehouse, which other pipelines may share.
     pub(super) fn place(&self) -> String {
         crate::pipeline::open::group(&self.pipeline, &self.group)
+    }
+
+    /// How long another applier of the group must have been silent before this one takes over unasked: one that is alive moves a
+    /// watermark every tick or two.
+    fn quiet(&self) -> Duration {
+        super::QUIET.max(self.tick * 3)
     }
 
     /// A reader of a shard's log that begins at `mark`, or with the oldest entry.
@@ -135,7 +141,7 @@ impl Session<'_> {
             }
             let began = Instant::now();
             let tick = self.gather().await?;
-            let idle_for_long = moved.elapsed() >= IDLE_MOVE;
+            let idle_for_long = moved.elapsed() >= IDLE_MOVE.max(self.apply.tick);
             if !tick.work.is_empty() || (!tick.moves.is_empty() && (idle_for_long || drained)) {
                 self.perform(tick).await?;
                 moved = Instant::now();

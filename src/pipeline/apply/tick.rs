@@ -11,12 +11,11 @@ use super::{
     files::LakeFiles,
 };
 use crate::{
-    config::{self, KeyScope},
     metrics::{ErrorKind, Stage},
     model::{Column, ColumnDefault, Digest, Origin, Target},
     warehouse::{
-        Deletes, Exception, ExceptionChange, ExceptionKind, Fence, Fill, KeyMode, LogPosition, Merge, Move, Outcome,
-        StagedFile, TableMerge, TablePlan, TargetColumn, TickId, WarehouseError, join_types,
+        Exception, ExceptionChange, ExceptionKind, Fence, Fill, LogPosition, Merge, Move, Outcome, StagedFile,
+        TableFiles, TableMerge, TablePlan, TickId, WarehouseError,
     },
 };
 
@@ -56,53 +55,59 @@ impl Apply {
         loop {
             *number += 1;
             let id = TickId { fence: fence.clone(), number: *number };
-            match self.attempt(&id, targets, &tick).await {
+            match self.attempt(&id, targets, &mut tick, &mut parked).await {
                 Ok(()) => return Ok(parked),
                 Err(ApplyError::Warehouse(WarehouseError::Table { target, reason })) => {
-                    let group = &self.group;
-                    tracing::error!(group, %target, reason, "table parked: it stays behind until it is mended and tailwater restarted");
-                    self.metrics.error(Stage::Warehouse, ErrorKind::Table);
-                    targets.forget(&target);
-                    let origins = tick.park(&target, &reason);
-                    if origins.is_empty() {
-                        return Err(WarehouseError::Table { target, reason }.into());
-                    }
-                    parked.extend(origins);
+                    self.park(targets, &mut tick, &mut parked, target, reason)?;
                 }
                 Err(e) => return Err(e),
             }
         }
     }
 
-    async fn attempt(&self, id: &TickId, targets: &mut Targets, tick: &Tick) -> Result<(), ApplyError> {
-        let began = Instant::now();
-        let mut fills: BTreeMap<&Target, Vec<Fill>> = BTreeMap::new();
-        for task in &tick.work.schemas {
-            let new = self.ensure(&id.fence, targets, &task.target, &task.origin, &task.schema, &task.added).await?;
-            // A column that the target had before may hold values: of another shard's default, or from before it was dropped.
-            let needed = task.fills().filter(|f| f.value != ColumnDefault::Null || !new.contains(&f.column));
-            fills.entry(&task.target).or_default().extend(needed);
+    /// Takes a table out of the tick.
+    ///
+    /// # Errors
+    /// Its own error, when the tick has nothing of the table: then it is not what it says.
+    fn park(
+        &self,
+        targets: &mut Targets,
+        tick: &mut Tick,
+        parked: &mut BTreeSet<Origin>,
+        target: Target,
+        reason: String,
+    ) -> Result<(), ApplyError> {
+        let group = &self.group;
+        tracing::error!(group, %target, reason, "table parked: it stays behind until it is mended and tailwater restarted");
+        self.metrics.error(Stage::Warehouse, ErrorKind::Table);
+        targets.forget(&target);
+        let origins = tick.park(&target, &reason);
+        if origins.is_empty() {
+            return Err(WarehouseError::Table { target, reason }.into());
         }
-        let reader = LakeFiles::new(&self.store, tick.work.tables.values().flat_map(|w| &w.files));
-        let mut merges: BTreeMap<&Target, TableMerge> = BTreeMap::new();
-        for (target, work) in &tick.work.tables {
-            let files = self.staged_files(&id.fence, targets, target, work).await?;
-            // Floors alone, before any row of this session: no schema says how the target is to be.
-            let unknown = files.is_empty() && !targets.plans.contains_key(target);
-            if unknown && !self.warehouse.recall_table(&id.fence, target).await? {
+        parked.extend(origins);
+        Ok(())
+    }
+
+    async fn attempt(
+        &self,
+        id: &TickId,
+        targets: &mut Targets,
+        tick: &mut Tick,
+        parked: &mut BTreeSet<Origin>,
+    ) -> Result<(), ApplyError> {
+        let began = Instant::now();
+        let fills = self.follow(&id.fence, targets, tick).await?;
+        let merges = self.stage(id, targets, tick, parked).await?;
+        let mut merges: BTreeMap<Target, TableMerge> =
+            merges.into_iter().map(|table| (table.target.clone(), table)).collect();
+        for (target, fills) in fills {
+            // What was parked while staging has left the tick with its schema changes.
+            if fills.is_empty() || !tick.work.schemas.iter().any(|task| task.target == target) {
                 continue;
             }
-            let staged_rows =
-                if files.is_empty() { 0 } else { self.warehouse.stage(id, target, &files, &reader).await?.rows };
-            let floors = work.floors.values().cloned().collect();
-            merges.insert(target, TableMerge { target: target.clone(), fills: Vec::new(), floors, staged_rows });
-        }
-        for (target, fills) in fills {
-            if !fills.is_empty() {
-                let empty =
-                    || TableMerge { target: target.clone(), fills: Vec::new(), floors: Vec::new(), staged_rows: 0 };
-                merges.entry(target).or_insert_with(empty).fills = fills;
-            }
+            let empty = || TableMerge { target: target.clone(), fills: Vec::new(), floors: Vec::new(), staged_rows: 0 };
+            merges.entry(target.clone()).or_insert_with(empty).fills = fills;
         }
         let merge = Merge {
             tick: id.clone(),
@@ -117,6 +122,64 @@ impl Apply {
             work.files.iter().for_each(|f| self.metrics.target(target).applied(f.ops));
         }
         Ok(())
+    }
+
+    /// Makes the targets follow the tick's schema changes; answers what older rows have in added columns.
+    async fn follow(
+        &self,
+        fence: &Fence,
+        targets: &mut Targets,
+        tick: &Tick,
+    ) -> Result<BTreeMap<Target, Vec<Fill>>, ApplyError> {
+        let mut fills: BTreeMap<Target, Vec<Fill>> = BTreeMap::new();
+        for task in &tick.work.schemas {
+            let new = self.ensure(fence, targets, &task.target, &task.origin, &task.schema, &task.added).await?;
+            // A column that the target had before may hold values: of another shard's default, or from before it was dropped.
+            let needed = task.fills().filter(|f| f.value != ColumnDefault::Null || !new.contains(&f.column));
+            fills.entry(task.target.clone()).or_default().extend(needed);
+        }
+        Ok(fills)
+    }
+
+    /// Stages the rows of all tables, parks those that fail, and answers what is to be merged.
+    async fn stage(
+        &self,
+        id: &TickId,
+        targets: &mut Targets,
+        tick: &mut Tick,
+        parked: &mut BTreeSet<Origin>,
+    ) -> Result<Vec<TableMerge>, ApplyError> {
+        let reader = LakeFiles::new(&self.store, tick.work.tables.values().flat_map(|w| &w.files));
+        let (mut merges, mut staged) = (Vec::new(), Vec::new());
+        for (target, work) in &tick.work.tables {
+            let files = self.staged_files(&id.fence, targets, target, work).await?;
+            // Floors alone, before any row of this session: no schema says how the target is to be.
+            let unknown = files.is_empty() && !targets.plans.contains_key(target);
+            if unknown && !self.warehouse.recall_table(&id.fence, target).await? {
+                continue;
+            }
+            let (target, floors) = (target.clone(), work.floors.values().cloned().collect::<Vec<_>>());
+            if files.is_empty() {
+                merges.push(TableMerge { target, fills: Vec::new(), floors, staged_rows: 0 });
+            } else {
+                staged.push(TableFiles { target, files, floors });
+            }
+        }
+        if staged.is_empty() {
+            return Ok(merges);
+        }
+        let outcomes = self.warehouse.stage(id, &staged, &reader).await?;
+        for (table, outcome) in staged.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(report) => {
+                    let TableFiles { target, floors, .. } = table;
+                    merges.push(TableMerge { target, fills: Vec::new(), floors, staged_rows: report.rows });
+                }
+                Err(WarehouseError::Table { target, reason }) => self.park(targets, tick, parked, target, reason)?,
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(merges)
     }
 
     /// Merges, and finds out what happened where the answer was lost.
@@ -176,23 +239,7 @@ impl Apply {
             target: target.clone(),
             reason: format!("no [[table]] rule matches {origin} any more; its rows are in the lake and wait for one"),
         })?;
-        let mut key: Vec<&Column> = columns.iter().filter(|c| c.key.is_some()).collect();
-        key.sort_by_key(|c| c.key);
-        let empty = TablePlan {
-            target: target.clone(),
-            columns: Vec::new(),
-            key: key.into_iter().map(|c| c.name.clone()).collect(),
-            key_mode: match rule.key {
-                KeyScope::Origin => KeyMode::PerOrigin,
-                KeyScope::Global => KeyMode::Global { updated_at: rule.updated_at.clone() },
-            },
-            deletes: match rule.deletes {
-                config::Deletes::Hard => Deletes::Hard,
-                config::Deletes::Soft => Deletes::Soft,
-                config::Deletes::Ignore => Deletes::Ignore,
-            },
-        };
-        empty.with(columns, added)
+        TablePlan::begin(&rule, columns, added)
     }
 
     async fn staged_files(
@@ -263,27 +310,5 @@ impl Tick {
             self.exceptions.push(ExceptionChange { origin, from: None, to });
         }
         origins
-    }
-}
-
-impl TablePlan {
-    /// The plan with the columns of one more schema.
-    fn with(&self, columns: &[Column], added: &BTreeMap<String, ColumnDefault>) -> Result<Self, WarehouseError> {
-        let mut plan = self.clone();
-        for column in columns {
-            let Some(known) = plan.columns.iter_mut().find(|c| c.column.name == column.name) else {
-                let default = added.get(&column.name).cloned().unwrap_or(ColumnDefault::Null);
-                plan.columns.push(TargetColumn { column: column.clone(), default });
-                continue;
-            };
-            known.column.ty = join_types(known.column.ty, column.ty).ok_or_else(|| WarehouseError::Table {
-                target: self.target.clone(),
-                reason: format!(
-                    "column {} changed to {}, which its values so far cannot become; rebuild the table under a new target name",
-                    column.name, column.source
-                ),
-            })?;
-        }
-        Ok(plan)
     }
 }

@@ -14,10 +14,10 @@ use super::{
     xa,
 };
 use crate::{
+    backoff::Backoff,
     lake::{Draft, LogWriter, Schemas},
     metrics::ShardMetrics,
     model::{FileStep, Step},
-    pipeline::backoff::Backoff,
 };
 
 /// Commits cuts until the channel closes.

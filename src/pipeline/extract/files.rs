@@ -14,9 +14,10 @@ use crate::{
     batch::{Budget, Sealed},
     lake::{
         Created, DataName, Partition, Store, WriterMark,
-        parquet::{self, Codec, Encoded},
+        parquet::{self, Encoded, Form},
         paths,
     },
+    metrics::{Metrics, ValuePolicy},
     model::{FileStep, Origin, Seq, Shard, TableSchema, Target},
 };
 
@@ -51,7 +52,9 @@ pub(super) struct FileMaker {
     pub(super) session: u32,
     /// This writer, part of every file name.
     pub(super) mark: WriterMark,
-    pub(super) codec: Codec,
+    pub(super) form: Form,
+    /// Where changed values are counted.
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// What a file will be.
@@ -88,11 +91,11 @@ impl FileMaker {
             let mut hold = std::mem::take(&mut sealed.hold);
             let (schema, origin, net) = (Arc::clone(&order.schema), order.origin.clone(), order.net);
             let encoded = maker
-                .encode(&order, move |codec| {
+                .encode(&order, move |form| {
                     let mut failed = None;
                     let batches = sealed.into_batches(&schema, &origin, net)?;
                     let rows = batches.map_while(|b| b.map_err(|e| failed = Some(e)).ok());
-                    let encoded = parquet::encode(&origin, &schema, codec, rows);
+                    let encoded = parquet::encode(&origin, &schema, form, rows);
                     failed.map_or(Ok(()), |e| Err(crate::batch::SealError::from(e)))?;
                     Ok(encoded?)
                 })
@@ -108,25 +111,28 @@ impl FileMaker {
     /// Makes a file of rows that are in lake layout already.
     pub(super) async fn rewrite(&self, order: FileOrder, rows: Vec<RecordBatch>) -> Result<FileStep, ExtractError> {
         let (schema, origin) = (Arc::clone(&order.schema), order.origin.clone());
-        let encoded = self.encode(&order, move |codec| Ok(parquet::encode(&origin, &schema, codec, rows)?)).await?;
+        let encoded = self.encode(&order, move |form| Ok(parquet::encode(&origin, &schema, form, rows)?)).await?;
         self.store(&order, encoded).await
     }
 
     async fn encode(
         &self,
         order: &FileOrder,
-        work: impl FnOnce(Codec) -> Result<Encoded, ExtractError> + Send + 'static,
+        work: impl FnOnce(Form) -> Result<Encoded, ExtractError> + Send + 'static,
     ) -> Result<Encoded, ExtractError> {
         let _core = Arc::clone(&self.encoders.cpu).acquire_owned().await;
-        let codec = self.codec;
+        let form = self.form;
         let lost = |e: tokio::task::JoinError| ExtractError::Panicked {
             what: format!("encoding rows of {}", order.origin),
             cause: e.to_string(),
         };
-        spawn_blocking(move || work(codec)).await.map_err(lost)?
+        spawn_blocking(move || work(form)).await.map_err(lost)?
     }
 
     async fn store(&self, order: &FileOrder, encoded: Encoded) -> Result<FileStep, ExtractError> {
+        for (column, count) in order.schema.columns.iter().zip(&encoded.replaced_zero_bytes).filter(|(_, n)| **n > 0) {
+            self.metrics.values(&order.target, &column.name, ValuePolicy::Replaced, *count);
+        }
         let name = DataName::new(&self.shard, order.first_seq, self.session, self.mark.clone());
         let path = paths::data(&order.target, &Partition::day(order.committed_at), &name);
         let step = encoded.step(&order.origin, &order.target, &path, &order.schema, order.net, None);

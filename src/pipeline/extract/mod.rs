@@ -33,12 +33,12 @@ pub use error::ExtractError;
 pub use files::Encoders;
 
 use crate::{
+    backoff::Backoff,
     batch::Budget,
     config::TableRules,
-    lake::{Clock, LogWriter, OpenOptions, Schemas, Store, WriterId, parquet::Codec},
+    lake::{Clock, LogWriter, OpenOptions, Schemas, Store, WriterId, parquet::Form},
     metrics::{ErrorKind, Metrics},
     model::{Digest, Shard},
-    pipeline::backoff::Backoff,
     source::mysql::{connect::Address, preflight, start::StartPoint, stream::Identity},
 };
 
@@ -67,8 +67,8 @@ pub struct Extract {
     pub take_over: bool,
     /// Digest of the effective configuration.
     pub config: Digest,
-    /// Compression of files.
-    pub codec: Codec,
+    /// How files are written.
+    pub form: Form,
     /// Age at which uncommitted rows are cut.
     pub flush_interval: Duration,
     /// Rows at which a batch is sealed.
@@ -119,7 +119,7 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
             // Opening it anew finds out where it stands.
             state.log = None;
         }
-        let error = crate::pipeline::chain(&failed);
+        let error = crate::errors::chain(&failed);
         tracing::warn!(shard = %extract.shard, error, ?pause, "extraction failed; resuming from the log");
         let stopped = tokio::select! {
             () = tokio::time::sleep(pause) => false,
@@ -191,7 +191,7 @@ async fn open_log(extract: &Extract, take_over: bool) -> Result<Option<LogWriter
             }
             Ok(_) => {}
             Err(e) => {
-                tracing::warn!(%shard, error = crate::pipeline::chain(&e), "cannot remove what an earlier run left")
+                tracing::warn!(%shard, error = crate::errors::chain(&e), "cannot remove what an earlier run left")
             }
         }
     });

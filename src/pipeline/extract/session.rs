@@ -13,8 +13,8 @@ use super::{
     files::FileMaker,
 };
 use crate::{
+    backoff::Backoff,
     lake::LogWriter,
-    pipeline::backoff::Backoff,
     source::mysql::{
         assembler::Assembler,
         catalog::CatalogReader,
@@ -56,7 +56,8 @@ pub(super) async fn run(
         shard: extract.shard.clone(),
         session,
         mark: log.mark().clone(),
-        codec: extract.codec,
+        form: extract.form,
+        metrics: Arc::clone(&extract.metrics),
     };
     let rules = Arc::clone(&extract.rules);
     let captured = Box::new(move |database: &str, table: &str| rules.resolve(database, table).is_some());

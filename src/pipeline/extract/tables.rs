@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     batch::OpenBatch,
-    config::{self, TablePolicy},
-    decode::{self, Plan, Policies, ValuePolicy},
+    config::{self, ColumnRule, TablePolicy},
+    decode::{self, Bounds, Plan, Policies, ValuePolicy},
     model::{Column, ColumnDefault, ColumnType, Digest, Known, Origin, TableSchema, Target},
     source::mysql::{
         ddl::{AddedColumn, AddedDefault},
@@ -98,7 +98,9 @@ pub(super) fn compare(old: &TableSchema, new: &TableSchema, ddl: &[AddedColumn])
 
 /// Whether a type change leaves what the warehouse already shows right: the new type holds every old value as it is.
 fn keeps_values(old: &Column, new: &Column) -> bool {
-    join_types(old.ty, new.ty) == Some(new.ty)
+    // One MySQL type of prose, two of ours: a configured width changed, and values that came before stay as they came.
+    let prose = ["tinytext", "text", "mediumtext", "longtext"].contains(&new.source.as_str());
+    (prose && old.source == new.source) || join_types(old.ty, new.ty) == Some(new.ty)
 }
 
 /// What rows written before have in an added column, in the column's neutral text form.
@@ -144,21 +146,85 @@ fn is_day(text: &str) -> bool {
     text.len() == 10 && year.is_some() && month.is_some_and(|m| m > 0) && day.is_some_and(|d| d > 0)
 }
 
-/// The decoder's policies for a table.
-pub(super) fn policies(rule: &TablePolicy) -> Policies {
-    let table = ValuePolicy {
-        tinyint1: match rule.tinyint1 {
+/// What Redshift takes of values other than text. COPY refuses rows of more than "4 MB"; the smaller reading of that is
+/// safe. Sources: Redshift developer guide, "VARBYTE type", "Limitations" of SUPER; management guide, "Quotas and limits".
+const REDSHIFT: Bounds =
+    Bounds { binary: Some(16_777_216), json: Some(16_777_216), json_string: Some(65_535), row: Some(4_000_000) };
+
+/// The decoder's policies for a table; `redshift` says that the rows are for its COPY.
+pub(super) fn policies(rule: &TablePolicy, redshift: bool) -> Policies {
+    let text_bytes_max = redshift.then_some(config::REDSHIFT_TEXT_BYTES_MAX);
+    let policy = |column: &ColumnRule| ValuePolicy {
+        tinyint1: match column.tinyint1.unwrap_or(rule.tinyint1) {
             config::TinyInt1::Boolean => decode::TinyInt1::Boolean,
             config::TinyInt1::Smallint => decode::TinyInt1::SmallInt,
         },
-        zero_dates: match rule.zero_dates {
+        zero_dates: match column.zero_dates.unwrap_or(rule.zero_dates) {
             config::ZeroDates::Null => decode::ZeroDates::Null,
             config::ZeroDates::Park => decode::ZeroDates::Refuse,
         },
-        invalid_text: match rule.invalid_text {
+        invalid_text: match column.invalid_text.unwrap_or(rule.invalid_text) {
             config::InvalidText::Replace => decode::InvalidText::Replace,
             config::InvalidText::Park => decode::InvalidText::Refuse,
         },
+        long_values: match column.long_text.unwrap_or(rule.long_text) {
+            config::LongText::Cut => decode::LongValues::Cut,
+            config::LongText::Null => decode::LongValues::Null,
+            config::LongText::Park => decode::LongValues::Refuse,
+        },
+        text_bytes_max: column.text_bytes_max.or(rule.text_bytes_max).into_iter().chain(text_bytes_max).min(),
     };
-    Policies { table, ..Policies::default() }
+    let columns = rule.columns.iter().map(|(name, column)| (name.clone(), policy(column))).collect();
+    let bounds = if redshift { REDSHIFT } else { Bounds::default() };
+    Policies { table: policy(&ColumnRule::default()), columns, bounds }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{config::TableRules, decode::LongValues};
+
+    fn rule(settings: &str) -> TablePolicy {
+        let rule = toml::from_str(&format!("match = \"*.*\"\n{settings}")).unwrap();
+        TableRules::new(vec![rule]).resolve("shop", "orders").unwrap()
+    }
+
+    #[test]
+    fn columns_inherit_what_they_do_not_say() {
+        let rule = rule(
+            "long_text = \"null\"\nzero_dates = \"park\"\n\
+             columns = { a = { text_bytes_max = 10 }, b = { long_text = \"park\", zero_dates = \"null\" } }",
+        );
+        let policies = policies(&rule, false);
+        let (a, b) = (policies.of("a"), policies.of("b"));
+        assert_eq!(
+            (a.long_values, a.text_bytes_max, a.zero_dates),
+            (LongValues::Null, Some(10), decode::ZeroDates::Refuse)
+        );
+        assert_eq!(
+            (b.long_values, b.text_bytes_max, b.zero_dates),
+            (LongValues::Refuse, None, decode::ZeroDates::Null)
+        );
+        assert_eq!(policies.bounds, Bounds::default());
+    }
+
+    #[test]
+    fn redshift_bounds_what_has_no_bound_of_its_own() {
+        let policies = policies(&rule("columns = { a = { text_bytes_max = 10 } }"), true);
+        assert_eq!((policies.of("a").text_bytes_max, policies.of("b").text_bytes_max), (Some(10), Some(65_535)));
+        assert_eq!(policies.bounds, REDSHIFT);
+    }
+
+    #[test]
+    fn a_configured_width_leaves_what_came_before() {
+        let column = |ty: ColumnType, source: &str| TableSchema {
+            columns: vec![Column { name: "a".to_owned(), ty, nullable: true, key: None, source: source.to_owned() }],
+        };
+        let text = |bytes_max| ColumnType::Text { bytes_max };
+        let stale = |old: &TableSchema, new: &TableSchema| compare(old, new, &[]).stale.is_some();
+        assert!(!stale(&column(text(None), "longtext"), &column(text(Some(65_535)), "longtext")));
+        assert!(stale(&column(text(None), "longtext"), &column(text(Some(65_535)), "text")));
+        assert!(stale(&column(text(Some(6)), "enum"), &column(text(Some(3)), "enum")));
+    }
 }

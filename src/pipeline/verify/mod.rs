@@ -103,8 +103,8 @@ pub async fn run(
         config,
         rules: config.table_rules(),
         schemas: Arc::new(Schemas::new(Arc::clone(&store))),
+        warehouse: open::warehouse(target, &store)?,
         store,
-        warehouse: open::warehouse(target)?,
     };
     let looks = config.source.iter().filter(|s| request.shards.contains(&s.shard()));
     let looks = looks.map(|source| shared.shard(source, request, done));
@@ -141,13 +141,13 @@ impl Shared<'_> {
         let (mut reader, mut checksums) = match self.connect(source).await {
             Ok(connections) => connections,
             Err(e) => {
-                let reason = super::chain(&e);
+                let reason = crate::errors::chain(&e);
                 return Ok(wanted.iter().map(|w| not_compared(w, reason.clone())).collect());
             }
         };
         let mut throttle = Throttle::new(request.rows_per_second, request.stop.clone());
         if let Err(e) = self.reach(&mut reader, &wanted, request).await {
-            let reason = super::chain(&e);
+            let reason = crate::errors::chain(&e);
             return Ok(wanted.iter().map(|w| not_compared(w, reason.clone())).collect());
         }
         let mut verifier = ShardVerifier {

@@ -55,11 +55,11 @@ impl ShardVerifier<'_> {
         let mut failed: Option<VerifyError> = None;
         for table in wanted {
             let report = match &failed {
-                Some(e) => not_compared(table, crate::pipeline::chain(e)),
+                Some(e) => not_compared(table, crate::errors::chain(e)),
                 None => match self.table(&table.origin, &table.known).await {
                     Ok(report) => report,
                     Err(e) => {
-                        let report = not_compared(table, crate::pipeline::chain(&e));
+                        let report = not_compared(table, crate::errors::chain(&e));
                         failed = Some(e);
                         report
                     }

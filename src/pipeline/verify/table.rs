@@ -55,7 +55,7 @@ impl ShardVerifier<'_> {
         match self.compared(origin, known, &mut report).await {
             Ok(()) => {}
             Err(e) if e.ends_shard() => return Err(e),
-            Err(e) => report.outcome = TableOutcome::NotCompared { reason: crate::pipeline::chain(&e) },
+            Err(e) => report.outcome = TableOutcome::NotCompared { reason: crate::errors::chain(&e) },
         }
         let load = self.reader.load();
         report.statements = load.statements - before.statements;

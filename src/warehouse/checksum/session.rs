@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
+use async_trait::async_trait;
+
 use crate::{
     model::{
         Target,
         checksum::{Group, Key, RowDigest, Selection},
     },
     warehouse::{
-        error::WarehouseError,
+        error::{Failure, WarehouseError},
         plan::Layout,
-        session::{Session, Statement, Value},
+        session::Value,
     },
 };
 
@@ -21,6 +23,13 @@ use super::{
 
 /// Keys that one statement asks for.
 const KEYS_MAX: usize = 500;
+
+/// A connection that answers queries of BIGINT and text. Their texts hold keys: no error may repeat them.
+#[async_trait]
+pub(crate) trait Ask: Send {
+    /// Runs a query.
+    async fn ask(&mut self, sql: String) -> Result<Vec<Vec<Value>>, Failure>;
+}
 
 /// Targets that were asked for, and how this product hashes.
 #[derive(Debug)]
@@ -41,19 +50,19 @@ impl<H: Hashing> Reader<H> {
 
     async fn ask(
         &self,
-        session: &mut dyn Session,
+        session: &mut dyn Ask,
         part: Part<'_>,
-        statement: impl FnOnce(&ChecksumSql<'_>) -> Statement,
+        statement: impl FnOnce(&ChecksumSql<'_>) -> String,
     ) -> Result<Vec<Vec<Value>>, WarehouseError> {
         const WHAT: &str = "compute checksums";
         let tables = self.tables.get(part.target).ok_or_else(|| unexpected(part.target))?;
         let statement = statement(&ChecksumSql { part, tables, hashing: &self.hashing });
-        session.query(&statement).await.map_err(|f| f.in_table(part.target, WHAT))
+        session.ask(statement).await.map_err(|f| f.in_table(part.target, WHAT))
     }
 
     pub(crate) async fn groups(
         &self,
-        session: &mut dyn Session,
+        session: &mut dyn Ask,
         part: Part<'_>,
         selection: &Selection,
         digits: u8,
@@ -70,7 +79,7 @@ impl<H: Hashing> Reader<H> {
 
     pub(crate) async fn rows(
         &self,
-        session: &mut dyn Session,
+        session: &mut dyn Ask,
         part: Part<'_>,
         selection: &Selection,
     ) -> Result<Vec<RowDigest>, WarehouseError> {
@@ -79,7 +88,7 @@ impl<H: Hashing> Reader<H> {
 
     pub(crate) async fn rows_of(
         &self,
-        session: &mut dyn Session,
+        session: &mut dyn Ask,
         part: Part<'_>,
         keys: &[Key],
     ) -> Result<Vec<RowDigest>, WarehouseError> {
@@ -92,7 +101,7 @@ impl<H: Hashing> Reader<H> {
 
     pub(crate) async fn values_of(
         &self,
-        session: &mut dyn Session,
+        session: &mut dyn Ask,
         part: Part<'_>,
         key: &Key,
     ) -> Result<Option<Vec<Option<String>>>, WarehouseError> {

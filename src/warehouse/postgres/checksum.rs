@@ -10,9 +10,13 @@ use crate::{
     },
     warehouse::{
         WarehouseError,
-        checksum::{Checksums, ComparedTarget, Part, session::Reader, sql::PostgresHashing},
+        checksum::{
+            Checksums, ComparedTarget, Part,
+            session::{Ask, Reader},
+            sql::PostgresHashing,
+        },
         error::Failure,
-        session::Session,
+        session::{Session, Statement, Value},
         sql::TableSql,
         table,
     },
@@ -33,6 +37,13 @@ impl PostgresChecksums {
         let session = PgSession::connect(options).await?;
         let dialect = PostgresDialect { schema: schema.to_owned() };
         Ok(Self { session, dialect, reader: Reader::new(PostgresHashing) })
+    }
+}
+
+#[async_trait]
+impl Ask for PgSession {
+    async fn ask(&mut self, sql: String) -> Result<Vec<Vec<Value>>, Failure> {
+        self.query(&Statement::new(sql)).await
     }
 }
 

@@ -7,7 +7,7 @@
 mod checksum;
 mod client;
 mod copy;
-mod sql;
+pub(in crate::warehouse) mod sql;
 mod types;
 
 use std::{collections::HashMap, fmt, str::FromStr};
@@ -20,14 +20,14 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::model::{Target, table::system};
 
 use super::{
-    Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageReport, StagedFile, TablePlan, TableState,
-    TickId, Warehouse, WarehouseError,
+    Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageOutcome, StageReport, StagedFile,
+    TableFiles, TablePlan, TableState, TickId, Warehouse, WarehouseError,
     error::Failure,
     merge,
     plan::Layout,
     session::{Session, Value},
     sql::{TableSql, list},
-    stage::{ColumnLists, StagedRows, casts},
+    stage::{ColumnLists, StagedRows, casts, outcome},
     state, table,
 };
 use client::PgSession;
@@ -302,18 +302,28 @@ impl Warehouse for Postgres {
     async fn stage(
         &self,
         tick: &TickId,
-        target: &Target,
-        files: &[StagedFile],
+        tables: &[TableFiles],
         reader: &dyn ReadFiles,
-    ) -> Result<StageReport, WarehouseError> {
+    ) -> Result<Vec<StageOutcome>, WarehouseError> {
         let mut lease = self.lease().await?;
-        let layout = lease.inner.layouts.get(target).cloned();
-        let result = match layout {
-            Some(layout) => self.load(&mut lease.session, tick, &layout, files, reader).await,
-            None => Err(WarehouseError::fatal(format!("stage rows of {target}, which was not ensured"))),
-        };
+        let Lease { inner, session } = &mut lease;
+        let mut outcomes = Vec::with_capacity(tables.len());
+        let mut failed = None;
+        for TableFiles { target, files, .. } in tables {
+            let loaded = match inner.layouts.get(target) {
+                Some(layout) => self.load(session, tick, layout, files, reader).await,
+                None => Err(WarehouseError::fatal(format!("stage rows of {target}, which was not ensured"))),
+            };
+            match outcome(loaded) {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
         lease.give_back();
-        result
+        failed.map_or(Ok(outcomes), Err)
     }
 
     async fn merge(&self, merge: &Merge) -> Result<MergeReport, WarehouseError> {

@@ -3,6 +3,7 @@
 use crate::{
     model::{ColumnType, Target},
     warehouse::{
+        definition::Naming,
         plan::Place,
         session::Statement,
         sql::{Dialect, quote, quoted_place, text_literal},
@@ -22,6 +23,43 @@ const LOCK_WAIT: &str = "10s";
 pub(crate) struct PostgresDialect {
     /// Schema of targets whose name has none.
     pub(crate) schema: String,
+}
+
+impl Naming for PostgresDialect {
+    fn place(&self, target: &Target) -> Result<Place, String> {
+        let (schema, table) = match target.as_str().split_once('.') {
+            None => (self.schema.as_str(), target.as_str()),
+            Some(parts) => parts,
+        };
+        if schema.is_empty() || table.is_empty() || table.contains('.') || target.as_str().contains('\0') {
+            return Err("a target is called [schema.]table; rename it".to_owned());
+        }
+        if schema == PRIVATE || schema.starts_with("pg_") || schema == "information_schema" {
+            return Err(format!("schema {schema} is not for targets; choose another"));
+        }
+        Ok(Place { schema: Some(schema.to_owned()), table: table.to_owned() })
+    }
+
+    fn folded(&self, place: &Place) -> String {
+        quoted_place(place)
+    }
+
+    fn folded_column(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
+    fn identifier_bytes_max(&self) -> usize {
+        IDENTIFIER_BYTES_MAX
+    }
+
+    fn reserved_columns(&self) -> &'static [&'static str] {
+        // Documentation, "System Columns".
+        &["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"]
+    }
+
+    fn literal(&self, ty: ColumnType, text: &str) -> Result<String, String> {
+        types::literal(ty, text)
+    }
 }
 
 impl Dialect for PostgresDialect {
@@ -48,43 +86,12 @@ impl Dialect for PostgresDialect {
         }
     }
 
-    fn place(&self, target: &Target) -> Result<Place, String> {
-        let (schema, table) = match target.as_str().split_once('.') {
-            None => (self.schema.as_str(), target.as_str()),
-            Some(parts) => parts,
-        };
-        if schema.is_empty() || table.is_empty() || table.contains('.') || target.as_str().contains('\0') {
-            return Err("a target is called [schema.]table; rename it".to_owned());
-        }
-        if schema == PRIVATE || schema.starts_with("pg_") || schema == "information_schema" {
-            return Err(format!("schema {schema} is not for targets; choose another"));
-        }
-        Ok(Place { schema: Some(schema.to_owned()), table: table.to_owned() })
-    }
-
-    fn folded(&self, place: &Place) -> String {
-        quoted_place(place)
-    }
-
-    fn identifier_bytes_max(&self) -> usize {
-        IDENTIFIER_BYTES_MAX
-    }
-
-    fn reserved_columns(&self) -> &'static [&'static str] {
-        // Documentation, "System Columns".
-        &["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"]
-    }
-
     fn column_type(&self, ty: ColumnType, key: bool) -> String {
         types::column_type(ty, key)
     }
 
     fn system_type(&self, name: &str) -> &'static str {
         types::system_type(name)
-    }
-
-    fn literal(&self, ty: ColumnType, text: &str) -> Result<String, String> {
-        types::literal(ty, text)
     }
 
     fn comparable(&self, ty: ColumnType) -> bool {

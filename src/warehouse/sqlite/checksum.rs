@@ -21,7 +21,7 @@ use crate::{
             sql::{RowSql, Tables},
         },
         error::{Failure, FailureKind},
-        session::{Session, Statement, Value},
+        session::Session,
         sql::TableSql,
         table,
     },
@@ -58,18 +58,10 @@ impl SqliteChecksums {
     async fn each(
         &mut self,
         part: Part<'_>,
-        statement: &Statement,
+        statement: String,
         mut take: impl FnMut(i64, Stored<'_>) -> Option<()>,
     ) -> Result<(), WarehouseError> {
-        let mut query = sqlx::query(AssertSqlSafe(statement.sql.as_str())).persistent(false);
-        for parameter in &statement.parameters {
-            query = match parameter {
-                Value::Null => query.bind(None::<i64>),
-                Value::Int(value) => query.bind(*value),
-                Value::Text(text) => query.bind(text.clone()),
-            };
-        }
-        let mut rows = query.fetch(&mut self.rows);
+        let mut rows = sqlx::query(AssertSqlSafe(statement)).persistent(false).fetch(&mut self.rows);
         let failed = |e: sqlx::Error| classify(&e).in_table(part.target, WHAT);
         while let Some(row) = rows.try_next().await.map_err(failed)? {
             let seq = row.try_get(0).map_err(failed)?;
@@ -167,7 +159,7 @@ impl Checksums for SqliteChecksums {
         let statement = self.sql(part)?.range(&selection.range);
         let wanted = selection.buckets.first().map(String::len);
         let mut groups: BTreeMap<String, (u64, u128)> = BTreeMap::new();
-        self.each(part, &statement, |_, row| {
+        self.each(part, statement, |_, row| {
             let needed = usize::from(digits).max(wanted.unwrap_or_default());
             let mut bucket = String::new();
             if needed > 0 {
@@ -193,7 +185,7 @@ impl Checksums for SqliteChecksums {
         let statement = self.sql(part)?.range(&selection.range);
         let digits = selection.buckets.first().map_or(0, String::len);
         let mut found = Vec::new();
-        self.each(part, &statement, |seq, row| {
+        self.each(part, statement, |seq, row| {
             let mine = digits == 0
                 || selection.buckets.contains(&checksum::bucket(&row.key()?, u8::try_from(digits).ok()?));
             if mine {
@@ -209,7 +201,7 @@ impl Checksums for SqliteChecksums {
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(KEYS_MAX) {
             let statement = self.sql(part)?.keys(keys);
-            self.each(part, &statement, |seq, row| {
+            self.each(part, statement, |seq, row| {
                 found.push(row.digest(seq)?);
                 Some(())
             })
@@ -221,7 +213,7 @@ impl Checksums for SqliteChecksums {
     async fn values_of(&mut self, part: Part<'_>, key: &Key) -> Result<Option<Vec<Option<String>>>, WarehouseError> {
         let statement = self.sql(part)?.keys(std::slice::from_ref(key));
         let mut found = None;
-        self.each(part, &statement, |_, row| {
+        self.each(part, statement, |_, row| {
             let comparison = part.comparison;
             let value = |(index, column): (usize, &ComparedColumn)| row.value(index, comparison.form(column), true);
             found = Some(comparison.columns.iter().enumerate().map(value).collect::<Option<Vec<_>>>()?);

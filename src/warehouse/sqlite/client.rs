@@ -17,10 +17,11 @@ use crate::{
         plan::Layout,
         session::{Session, Statement, Value},
         stage::StagedRows,
+        text,
     },
 };
 
-use super::{sql, types};
+use super::sql;
 
 /// Longest wait for another process that writes into the file.
 pub(crate) const BUSY_MAX: Duration = Duration::from_secs(30);
@@ -66,9 +67,9 @@ pub(crate) fn bind<'q>(
         Cell::Int(v) => query.bind(v),
         Cell::Float32(v) => query.bind(f64::from(v)),
         Cell::Float64(v) => query.bind(v),
-        Cell::Decimal(unscaled, scale) => query.bind(types::decimal(unscaled, scale)),
-        Cell::Date(days) => query.bind(types::date(days.into())?),
-        Cell::Timestamp(micros) => query.bind(types::timestamp(micros)?),
+        Cell::Decimal(unscaled, scale) => query.bind(text::decimal(unscaled, scale)),
+        Cell::Date(days) => query.bind(text::date(days.into())?),
+        Cell::Timestamp(micros) => query.bind(text::timestamp(micros)?),
         Cell::Text(text) => query.bind(text.to_owned()),
         Cell::Bytes(bytes) => query.bind(bytes.to_vec()),
     })

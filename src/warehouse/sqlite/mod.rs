@@ -6,7 +6,7 @@
 
 mod checksum;
 mod client;
-mod sql;
+pub(in crate::warehouse) mod sql;
 mod types;
 
 use std::{collections::HashMap, fmt, path::PathBuf};
@@ -23,15 +23,15 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::model::Target;
 
 use super::{
-    Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageReport, StagedFile, TablePlan, TableState,
-    TickId, Warehouse, WarehouseError,
+    Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageOutcome, StageReport, StagedFile,
+    TableFiles, TablePlan, TableState, TickId, Warehouse, WarehouseError,
     cell::{Cell, Cells, SystemCells},
     error::Failure,
     merge,
     plan::Layout,
     session::Session,
     sql::TableSql,
-    stage::{Cast, ColumnLists, StagedRows, casts},
+    stage::{Cast, ColumnLists, StagedRows, casts, outcome},
     state, table,
 };
 use client::SqliteSession;
@@ -348,18 +348,28 @@ impl Warehouse for Sqlite {
     async fn stage(
         &self,
         tick: &TickId,
-        target: &Target,
-        files: &[StagedFile],
+        tables: &[TableFiles],
         reader: &dyn ReadFiles,
-    ) -> Result<StageReport, WarehouseError> {
+    ) -> Result<Vec<StageOutcome>, WarehouseError> {
         let mut lease = self.lease().await?;
         let Lease { inner, session } = &mut lease;
-        let result = match inner.layouts.get(target) {
-            Some(layout) => Self::load(session, tick, layout, files, reader).await,
-            None => Err(WarehouseError::fatal(format!("stage rows of {target}, which was not ensured"))),
-        };
+        let mut outcomes = Vec::with_capacity(tables.len());
+        let mut failed = None;
+        for TableFiles { target, files, .. } in tables {
+            let loaded = match inner.layouts.get(target) {
+                Some(layout) => Self::load(session, tick, layout, files, reader).await,
+                None => Err(WarehouseError::fatal(format!("stage rows of {target}, which was not ensured"))),
+            };
+            match outcome(loaded) {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
         lease.give_back();
-        result
+        failed.map_or(Ok(outcomes), Err)
     }
 
     async fn merge(&self, merge: &Merge) -> Result<MergeReport, WarehouseError> {

@@ -3,6 +3,7 @@
 use crate::{
     model::{ColumnType, Target},
     warehouse::{
+        definition::Naming,
         plan::Place,
         session::Statement,
         sql::{Dialect, quote, text_literal},
@@ -18,6 +19,40 @@ const IDENTIFIER_BYTES_MAX: usize = 255;
 
 #[derive(Debug)]
 pub(crate) struct SqliteDialect;
+
+impl Naming for SqliteDialect {
+    fn place(&self, target: &Target) -> Result<Place, String> {
+        let table = target.as_str().replacen('.', "_", 1);
+        if table.is_empty() || table.contains(['.', '\0']) {
+            return Err("a target is called [schema.]table; rename it".to_owned());
+        }
+        let folded = table.to_ascii_lowercase();
+        if folded.starts_with("sqlite_") || folded.starts_with(PRIVATE) {
+            return Err(format!("table names cannot begin with sqlite_ or {PRIVATE}; rename it"));
+        }
+        Ok(Place { schema: None, table })
+    }
+
+    fn folded(&self, place: &Place) -> String {
+        place.table.to_ascii_lowercase()
+    }
+
+    fn folded_column(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
+    fn identifier_bytes_max(&self) -> usize {
+        IDENTIFIER_BYTES_MAX
+    }
+
+    fn reserved_columns(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn literal(&self, ty: ColumnType, text: &str) -> Result<String, String> {
+        types::literal(ty, text)
+    }
+}
 
 impl Dialect for SqliteDialect {
     fn private(&self, name: &str) -> String {
@@ -43,40 +78,12 @@ impl Dialect for SqliteDialect {
         column.to_owned()
     }
 
-    fn place(&self, target: &Target) -> Result<Place, String> {
-        let table = target.as_str().replacen('.', "_", 1);
-        if table.is_empty() || table.contains(['.', '\0']) {
-            return Err("a target is called [schema.]table; rename it".to_owned());
-        }
-        let folded = table.to_ascii_lowercase();
-        if folded.starts_with("sqlite_") || folded.starts_with(PRIVATE) {
-            return Err(format!("table names cannot begin with sqlite_ or {PRIVATE}; rename it"));
-        }
-        Ok(Place { schema: None, table })
-    }
-
-    fn folded(&self, place: &Place) -> String {
-        place.table.to_ascii_lowercase()
-    }
-
-    fn identifier_bytes_max(&self) -> usize {
-        IDENTIFIER_BYTES_MAX
-    }
-
-    fn reserved_columns(&self) -> &'static [&'static str] {
-        &[]
-    }
-
     fn column_type(&self, ty: ColumnType, _key: bool) -> String {
         types::column_type(ty).to_owned()
     }
 
     fn system_type(&self, name: &str) -> &'static str {
         types::system_type(name)
-    }
-
-    fn literal(&self, ty: ColumnType, text: &str) -> Result<String, String> {
-        types::literal(ty, text)
     }
 
     fn comparable(&self, _: ColumnType) -> bool {

@@ -105,23 +105,35 @@ pub(crate) async fn read(
     let Some((epoch, writer, _)) = read_fence(session, d, group, false).await.map_err(doing)? else {
         return Ok(None);
     };
+    let watermarks = session.query(&sql::watermarks(d, group)).await.map_err(doing)?;
+    let exceptions = session.query(&sql::exceptions(d, group)).await.map_err(doing)?;
+    let state = assemble((epoch, writer), &watermarks, &exceptions);
+    state.map(Some).ok_or_else(|| WarehouseError::fatal(WHAT))
+}
+
+/// The state from the rows of its tables; `None` when they cannot be understood.
+pub(crate) fn assemble(
+    (epoch, writer): (i64, String),
+    watermarks: &[Vec<Value>],
+    exceptions: &[Vec<Value>],
+) -> Option<GroupState> {
     let mut state = GroupState { epoch, writer, ..GroupState::default() };
-    for row in session.query(&sql::watermarks(d, group)).await.map_err(doing)? {
-        let [Value::Text(shard), Value::Text(log_id), entry, step, committed_at] = &row[..] else {
-            return Err(WarehouseError::fatal(WHAT));
+    for row in watermarks {
+        let [Value::Text(shard), Value::Text(log_id), entry, step, committed_at] = row.as_slice() else {
+            return None;
         };
         let shard = Shard::new(shard.clone());
-        let position = position(entry, step).ok_or_else(|| WarehouseError::fatal(WHAT))?;
+        let position = position(entry, step)?;
         if let Some(at) = committed_at.int() {
             state.committed_at.insert(shard.clone(), at);
         }
         state.watermarks.insert(shard, Watermark { log_id: log_id.clone(), position });
     }
-    for row in session.query(&sql::exceptions(d, group)).await.map_err(doing)? {
-        let (origin, exception) = exception(&row).ok_or_else(|| WarehouseError::fatal(WHAT))?;
+    for row in exceptions {
+        let (origin, exception) = exception(row)?;
         state.exceptions.insert(origin, exception);
     }
-    Ok(Some(state))
+    Some(state)
 }
 
 fn position(entry: &Value, step: &Value) -> Option<LogPosition> {
@@ -147,7 +159,7 @@ fn kind_of(text: &str) -> Option<ExceptionKind> {
     })
 }
 
-fn kind_text(kind: ExceptionKind) -> &'static str {
+pub(crate) fn kind_text(kind: ExceptionKind) -> &'static str {
     match kind {
         ExceptionKind::Held => "held",
         ExceptionKind::Parked => "parked",

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tailwater::{
     model::{Floor, FloorCause, Origin, Seq, Shard, Target},
     warehouse::{
-        Claim, Fence, Fill, LogPosition, Merge, MergeReport, Move, StagedFile, TableMerge, TablePlan, TableState,
-        TickId, Warehouse, WarehouseError, Watermark,
+        Claim, Fence, Fill, LogPosition, Merge, MergeReport, Move, StagedFile, TableFiles, TableMerge, TablePlan,
+        TableState, TickId, Warehouse, WarehouseError, Watermark,
     },
 };
 
@@ -86,15 +86,20 @@ impl Applier {
     /// Stages everything; answers the merge that is to follow.
     pub(crate) async fn stage(&mut self, files: &Files, changes: &[Change]) -> Result<Merge, WarehouseError> {
         let tick = self.tick();
+        let staged: Vec<TableFiles> = changes
+            .iter()
+            .filter(|c| !c.files.is_empty())
+            .map(|c| TableFiles { target: Target::new(&c.target), files: c.files.clone(), floors: c.floors.clone() })
+            .collect();
+        let mut outcomes = self.warehouse.stage(&tick, &staged, files).await?.into_iter();
         let mut tables = Vec::new();
         for change in changes {
-            let target = Target::new(&change.target);
-            let mut staged_rows = 0;
-            if !change.files.is_empty() {
-                staged_rows = self.warehouse.stage(&tick, &target, &change.files, files).await?.rows;
-            }
+            let staged_rows = match change.files.is_empty() {
+                true => 0,
+                false => outcomes.next().unwrap()?.rows,
+            };
             let (floors, fills) = (change.floors.clone(), change.fills.clone());
-            tables.push(TableMerge { target, fills, floors, staged_rows });
+            tables.push(TableMerge { target: Target::new(&change.target), fills, floors, staged_rows });
         }
         let entry = self.at.as_ref().map_or(0, |w| w.position.entry) + 1;
         let step = Move {

@@ -2,7 +2,7 @@
 
 use tailwater::{
     model::{Column, ColumnDefault, ColumnType, Op, Seq, Target},
-    warehouse::{Deletes, Fill, KeyMode, TablePlan, WarehouseError},
+    warehouse::{Deletes, Fill, KeyMode, TableFiles, TablePlan, WarehouseError},
 };
 
 use super::{
@@ -474,7 +474,8 @@ async fn an_unknown_column_is_a_definite_error(world: &dyn World) {
     let mut files = Files::default();
     let staged = vec![files.add(&schema(&[id()]), &[row(&origin(SHARD, "t"), 1, Op::Insert, &["1"])])];
     let tick = applier.tick();
-    let unknown = applier.warehouse.stage(&tick, &Target::new("never"), &staged, &files).await;
+    let tables = [TableFiles { target: Target::new("never"), files: staged, floors: Vec::new() }];
+    let unknown = applier.warehouse.stage(&tick, &tables, &files).await;
     assert!(matches!(unknown, Err(WarehouseError::Fatal { .. })), "{unknown:?}");
 }
 

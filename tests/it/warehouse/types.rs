@@ -2,11 +2,12 @@
 
 use tailwater::{
     model::{Column, ColumnDefault, ColumnType, Op, Seq},
-    warehouse::{Deletes, Fill, KeyMode, WarehouseError},
+    warehouse::{Deletes, Fill, KeyMode, TableFiles, WarehouseError},
 };
 
 use super::{
     applier::{Applier, Change, SHARD},
+    redshift::world::RedshiftWorld,
     world::{Files, PostgresWorld, SqliteWorld, TEXT, World, column, origin, plan, row, schema},
 };
 
@@ -75,13 +76,17 @@ fn cases() -> Vec<Case> {
 
 /// Stages one row with all cases and one with only NULLs; answers what is shown.
 async fn shown(world: &dyn World) -> Vec<Vec<Option<String>>> {
+    shown_of(world, &cases()).await
+}
+
+async fn shown_of(world: &dyn World, cases: &[Case]) -> Vec<Vec<Option<String>>> {
     let mut applier = Applier::open(world, "one").await;
     let mut columns = vec![column("id", ColumnType::Int16, Some(0))];
-    columns.extend(cases().iter().enumerate().map(|(i, c)| column(&format!("c{i}"), c.ty, None)));
+    columns.extend(cases.iter().enumerate().map(|(i, c)| column(&format!("c{i}"), c.ty, None)));
     applier.ensure(&plan(T, &columns, KeyMode::PerOrigin, Deletes::Hard)).await.unwrap();
     let o = origin(SHARD, "t");
-    let values: Vec<&str> = std::iter::once("1").chain(cases().iter().map(|c| c.file)).collect();
-    let nulls: Vec<&str> = std::iter::once("2").chain(cases().iter().map(|_| "NULL")).collect();
+    let values: Vec<&str> = std::iter::once("1").chain(cases.iter().map(|c| c.file)).collect();
+    let nulls: Vec<&str> = std::iter::once("2").chain(cases.iter().map(|_| "NULL")).collect();
     let mut files = Files::default();
     let rows = [row(&o, 1, Op::Insert, &values), row(&o, 2, Op::Insert, &nulls)];
     let staged = vec![files.add(&schema(&columns), &rows)];
@@ -112,6 +117,69 @@ async fn extremes_arrive_in_sqlite() {
         }
     }
     assert!(rows[1].iter().all(Option::is_none));
+}
+
+/// What Redshift holds of the cases: its decimals end at 37 digits behind the point (MySQL's at 30), and SUPER is a value,
+/// not the text it was parsed from.
+async fn extremes_arrive_in_redshift(world: &RedshiftWorld) {
+    const DOCUMENT: &str = r#"{"a": [1, 2.50, "\\ \" ü", null], "b": {}}"#;
+    let fits = |c: &Case| c.ty != decimal(38, 38);
+    let mut cases: Vec<Case> = cases().into_iter().filter(fits).collect();
+    for case in cases.iter_mut().filter(|c| c.ty == ColumnType::Json) {
+        case.file = DOCUMENT;
+    }
+    let rows = shown_of(world, &cases).await;
+    for (case, got) in cases.iter().zip(&rows[0]) {
+        let got = got.as_deref().unwrap();
+        if case.ty == ColumnType::Json {
+            let value = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
+            assert_eq!(value(got), value(DOCUMENT));
+        } else if matches!(case.ty, ColumnType::Binary { .. }) {
+            assert_eq!(got.trim_start_matches("\\x"), case.postgres.trim_start_matches("\\x"));
+        } else {
+            assert_eq!(got, case.postgres, "{:?}", case.ty);
+        }
+    }
+    assert!(rows[1].iter().all(Option::is_none));
+}
+
+#[tokio::test]
+async fn extremes_arrive_in_redshift_by_copy() {
+    extremes_arrive_in_redshift(&RedshiftWorld::new()).await;
+}
+
+#[tokio::test]
+async fn extremes_arrive_in_redshift_by_insert() {
+    extremes_arrive_in_redshift(&RedshiftWorld::inserting()).await;
+}
+
+/// A document beyond the 64 KB of a VARCHAR becomes a SUPER value; text that is no JSON parks its table and is not told.
+#[tokio::test]
+async fn documents_become_super_values() {
+    let world = RedshiftWorld::new();
+    let mut applier = Applier::open(&world, "one").await;
+    let columns = vec![column("id", ColumnType::Int16, Some(0)), column("doc", ColumnType::Json, None)];
+    applier.ensure(&plan(T, &columns, KeyMode::PerOrigin, Deletes::Hard)).await.unwrap();
+    let long = format!("[{}]", vec!["\"some text\""; 10_000].join(","));
+    let mut files = Files::default();
+    for (seq, text) in [(1, long.as_str()), (2, "{secret")] {
+        let rows = [row(&origin(SHARD, "t"), seq, Op::Insert, &["1", text])];
+        let staged = vec![files.add(&schema(&columns), &rows)];
+        let applied = applier.apply(&files, &[Change::files(T, staged)]).await;
+        if seq == 1 {
+            applied.unwrap();
+            let kind = world.query(&format!("SELECT json_typeof(doc) FROM {}", world.table(T))).await;
+            assert_eq!(kind[0][0].as_deref(), Some("array"));
+            continue;
+        }
+        match applied {
+            Err(error @ WarehouseError::Table { .. }) => {
+                let text = format!("{error} {error:?}");
+                assert!(!text.contains("secret") && text.contains("JSON"), "{text}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 /// A default, a fill and a staged value of the same meaning are the same value.
@@ -174,6 +242,16 @@ async fn literals_equal_staged_values_in_sqlite() {
 }
 
 #[tokio::test]
+async fn literals_equal_staged_values_in_redshift() {
+    literals_equal_staged_values(&RedshiftWorld::new()).await;
+}
+
+#[tokio::test]
+async fn literals_equal_staged_values_in_redshift_by_insert() {
+    literals_equal_staged_values(&RedshiftWorld::inserting()).await;
+}
+
+#[tokio::test]
 async fn zero_bytes_are_replaced_and_counted_in_postgres_but_not_in_keys() {
     let world = PostgresWorld::new();
     let mut applier = Applier::open(&world, "one").await;
@@ -185,7 +263,8 @@ async fn zero_bytes_are_replaced_and_counted_in_postgres_but_not_in_keys() {
     let staged = [files.add(&schema(&columns), &rows)];
     let tick = applier.tick();
     let target = tailwater::model::Target::new(T);
-    let report = applier.warehouse.stage(&tick, &target, &staged, &files).await.unwrap();
+    let tables = [TableFiles { target, files: staged.to_vec(), floors: Vec::new() }];
+    let report = *applier.warehouse.stage(&tick, &tables, &files).await.unwrap()[0].as_ref().unwrap();
     assert_eq!((report.rows, report.replaced_zero_bytes), (2, 1));
     applier.apply(&files, &[Change::files(T, staged.to_vec())]).await.unwrap();
     let notes = world.query(&format!("SELECT note FROM {} ORDER BY code", world.table(T))).await;

@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, TypeInfo, ValueRef};
 use tailwater::{
     model::{Column, ColumnDefault, ColumnType, Op, Origin, Shard, TableSchema, Target},
     warehouse::{
-        BatchStream, Deletes, KeyMode, ReadError, ReadFiles, StagedFile, TablePlan, TargetColumn, Warehouse,
+        BatchStream, Deletes, KeyMode, Physical, ReadError, ReadFiles, StagedFile, TablePlan, TargetColumn, Warehouse,
         postgres::Postgres,
         sqlite::{Durability, Sqlite},
     },
@@ -32,6 +32,8 @@ pub(crate) trait World: Send + Sync + Debug {
     async fn query(&self, sql: &str) -> Vec<Vec<Option<String>>>;
     /// The table of a target, quoted.
     fn table(&self, target: &str) -> String;
+    /// Makes the product refuse to merge two rows of four equal letters in a text column of the target.
+    async fn spoil(&self, target: &str, column: &str);
     /// Private tables whose name begins so, quoted.
     async fn private(&self, prefix: &str) -> Vec<String>;
 }
@@ -82,6 +84,10 @@ impl World for SqliteWorld {
 
     fn table(&self, target: &str) -> String {
         format!("\"{}\"", target.replace('.', "_"))
+    }
+
+    async fn spoil(&self, target: &str, column: &str) {
+        self.query(&format!("CREATE UNIQUE INDEX operators ON {} ({column})", self.table(target))).await;
     }
 
     async fn private(&self, prefix: &str) -> Vec<String> {
@@ -143,6 +149,10 @@ impl World for PostgresWorld {
         }
     }
 
+    async fn spoil(&self, target: &str, column: &str) {
+        self.query(&format!("CREATE UNIQUE INDEX operators ON {} ({column})", self.table(target))).await;
+    }
+
     async fn private(&self, prefix: &str) -> Vec<String> {
         let sql = format!(
             "SELECT tablename::text FROM pg_tables WHERE schemaname = '_tailwater' AND tablename LIKE '{prefix}%'"
@@ -184,6 +194,7 @@ pub(crate) fn plan(target: &str, columns: &[Column], key_mode: KeyMode, deletes:
             .collect(),
         key_mode,
         deletes,
+        physical: Physical::default(),
     }
 }
 

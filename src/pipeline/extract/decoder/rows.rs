@@ -128,13 +128,14 @@ impl Decoder {
         self.seal_table(i, SealReason::Schema);
         let declared = self.runtime.block_on(self.source.declared(&map.database, &map.table))?;
         let declared = Declared { booleans: declared.booleans.into_iter().collect(), unique_key: declared.unique_key };
-        let plan = match Plan::compile(map, &declared, &tables::policies(&self.tables[i].rule)) {
-            Ok(plan) => Arc::new(plan),
-            Err(e) => {
-                self.park(i, e.to_string());
-                return Ok(None);
-            }
-        };
+        let plan =
+            match Plan::compile(map, &declared, &tables::policies(&self.tables[i].rule, self.files.form.for_copy)) {
+                Ok(plan) => Arc::new(plan),
+                Err(e) => {
+                    self.park(i, e.to_string());
+                    return Ok(None);
+                }
+            };
         if !plan.has_key() {
             let origin = &self.tables[i].origin;
             let reason = format!(
@@ -144,6 +145,10 @@ impl Decoder {
             );
             self.park(i, reason);
             return Ok(None);
+        }
+        let rule = &self.tables[i].rule;
+        for name in rule.columns.keys().filter(|name| plan.schema().column(name).is_none()) {
+            tracing::warn!(origin = %self.tables[i].origin, column = name, "the configuration names a column that the table lacks");
         }
         let rewritten = std::mem::take(&mut self.tables[i].rewritten);
         if self.tables[i].known.as_ref() != Some(&plan.schema().id()) {
@@ -270,7 +275,8 @@ fn count_sealed(shard: &ShardMetrics, process: &Metrics, target: &Target, schema
     for (column, note, count) in sealed.notes.iter() {
         let Some(column) = schema.columns.get(column) else { continue };
         let policy = match note {
-            Note::ZeroDate | Note::PartialDate => ValuePolicy::Nulled,
+            Note::ZeroDate | Note::PartialDate | Note::LongValue => ValuePolicy::Nulled,
+            Note::CutText => ValuePolicy::Cut,
             Note::InvalidText | Note::WideBoolean => ValuePolicy::Replaced,
         };
         process.values(target, &column.name, policy, count);

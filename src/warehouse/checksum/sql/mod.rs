@@ -6,18 +6,23 @@ mod sqlite;
 
 use crate::{
     model::{
+        Origin,
         checksum::{CONTENT_DIGITS, ComparedColumn, Comparison, Form, Key, KeyRange, NULL, Selection, Term},
         table::system,
     },
-    warehouse::{checksum::Part, plan::Layout, session::Statement, sql::quote},
+    warehouse::{checksum::Part, plan::Layout},
 };
 
 pub(crate) use postgres::PostgresHashing;
 pub(crate) use redshift::RedshiftHashing;
 pub(crate) use sqlite::RowSql;
 
-/// How values stand in conditions.
+/// How names and values stand in conditions.
 pub(crate) trait Literals: Send + Sync + std::fmt::Debug {
+    /// A name as an identifier.
+    fn name(&self, name: &str) -> String;
+    /// A text.
+    fn text(&self, text: &str) -> String;
     /// A key column's value as a literal.
     fn literal(&self, column: &ComparedColumn, token: &str) -> String;
 }
@@ -50,11 +55,11 @@ impl Tables {
         Self { names, soft: layout.soft() }
     }
 
-    /// Conditions of the origin's live rows. `$1` is the origin.
-    fn own(&self) -> Vec<String> {
-        let mut own = vec![format!("{} = $1", quote(system::ORIGIN))];
+    /// Conditions of the origin's live rows.
+    fn own<L: Literals + ?Sized>(&self, literals: &L, origin: &Origin) -> Vec<String> {
+        let mut own = vec![format!("{} = {}", literals.name(system::ORIGIN), literals.text(&origin.to_string()))];
         if self.soft {
-            own.push(format!("NOT {}", quote(system::DELETED)));
+            own.push(format!("NOT {}", literals.name(system::DELETED)));
         }
         own
     }
@@ -71,7 +76,7 @@ fn in_range<L: Literals + ?Sized>(literals: &L, comparison: &Comparison, range: 
     let key: Vec<&ComparedColumn> = comparison.key_columns().collect();
     let term = |(place, relation, token): &Term<'_>| {
         let column = key.get(*place)?;
-        Some(format!("{} {} {}", quote(&column.name), relation.operator(), literals.literal(column, token)))
+        Some(format!("{} {} {}", literals.name(&column.name), relation.operator(), literals.literal(column, token)))
     };
     let all = |terms: &Vec<Term<'_>>| format!("({})", terms.iter().filter_map(term).collect::<Vec<_>>().join(" AND "));
     let any = |any: &Vec<Vec<Term<'_>>>| format!("({})", any.iter().map(all).collect::<Vec<_>>().join(" OR "));
@@ -83,7 +88,7 @@ fn one_of<L: Literals + ?Sized>(literals: &L, comparison: &Comparison, keys: &[K
     let columns: Vec<&ComparedColumn> = comparison.key_columns().collect();
     let one = |key: &Key| {
         let terms = columns.iter().zip(key);
-        let terms = terms.map(|(column, token)| format!("{} = {}", quote(&column.name), literals.literal(column, token)));
+        let terms = terms.map(|(column, token)| format!("{} = {}", literals.name(&column.name), literals.literal(column, token)));
         format!("({})", terms.collect::<Vec<_>>().join(" AND "))
     };
     format!("({})", keys.iter().map(one).collect::<Vec<_>>().join(" OR "))
@@ -108,7 +113,7 @@ impl ChecksumSql<'_> {
 
     fn joined<'c>(&self, columns: impl IntoIterator<Item = (&'c ComparedColumn, Form)>) -> String {
         let token = |(column, form): (&ComparedColumn, Form)| {
-            format!("COALESCE({}, '{NULL}')", self.hashing.token(&quote(&column.name), form))
+            format!("COALESCE({}, '{NULL}')", self.hashing.token(&self.hashing.name(&column.name), form))
         };
         columns.into_iter().map(token).collect::<Vec<_>>().join(" || ',' || ")
     }
@@ -139,11 +144,11 @@ impl ChecksumSql<'_> {
     }
 
     fn key_tokens(&self) -> Vec<String> {
-        self.key().into_iter().map(|c| self.hashing.token(&quote(&c.name), Form::of_key(c.ty))).collect()
+        self.key().into_iter().map(|c| self.hashing.token(&self.hashing.name(&c.name), Form::of_key(c.ty))).collect()
     }
 
     fn conditions(&self, selection: &Selection) -> Vec<String> {
-        let mut conditions = self.tables.own();
+        let mut conditions = self.tables.own(self.hashing, self.part.origin);
         conditions.extend(in_range(self.hashing, self.comparison(), &selection.range));
         if let Some(first) = selection.buckets.first() {
             let buckets: Vec<String> = selection.buckets.iter().map(|b| format!("'{b}'")).collect();
@@ -153,48 +158,44 @@ impl ChecksumSql<'_> {
     }
 
     fn of_keys(&self, keys: &[Key]) -> Vec<String> {
-        let mut conditions = self.tables.own();
+        let mut conditions = self.tables.own(self.hashing, self.part.origin);
         conditions.push(one_of(self.hashing, self.comparison(), keys));
         conditions
     }
 
-    fn statement(&self, sql: String) -> Statement {
-        Statement::new(sql).bind(self.part.origin.to_string())
-    }
-
     /// Bucket, rows and sum of contents.
-    pub(crate) fn groups(&self, selection: &Selection, digits: u8) -> Statement {
+    pub(crate) fn groups(&self, selection: &Selection, digits: u8) -> String {
         let sum = self.hashing.sum("c");
         let content = self.content();
         let conditions = self.conditions(selection);
         if digits == 0 {
             let rows = self.tables.select(&format!("{content} AS c"), &conditions);
-            return self.statement(format!("SELECT '', CAST(COUNT(*) AS BIGINT), {sum} FROM ({rows}) AS r"));
+            return format!("SELECT '', CAST(COUNT(*) AS BIGINT), {sum} FROM ({rows}) AS r");
         }
         let rows = self.tables.select(&format!("{} AS b, {content} AS c", self.bucket(digits.into())), &conditions);
-        self.statement(format!("SELECT b, CAST(COUNT(*) AS BIGINT), {sum} FROM ({rows}) AS r GROUP BY b"))
+        format!("SELECT b, CAST(COUNT(*) AS BIGINT), {sum} FROM ({rows}) AS r GROUP BY b")
     }
 
     fn row_columns(&self) -> String {
-        let own = [self.content(), quote(system::SEQ)];
+        let own = [self.content(), self.hashing.name(system::SEQ)];
         own.into_iter().chain(self.key_tokens()).collect::<Vec<_>>().join(", ")
     }
 
     /// Content, seq, then the tokens of the key.
-    pub(crate) fn rows(&self, selection: &Selection) -> Statement {
-        self.statement(self.tables.select(&self.row_columns(), &self.conditions(selection)))
+    pub(crate) fn rows(&self, selection: &Selection) -> String {
+        self.tables.select(&self.row_columns(), &self.conditions(selection))
     }
 
     /// As [`rows`](Self::rows), of the given keys.
-    pub(crate) fn rows_of(&self, keys: &[Key]) -> Statement {
-        self.statement(self.tables.select(&self.row_columns(), &self.of_keys(keys)))
+    pub(crate) fn rows_of(&self, keys: &[Key]) -> String {
+        self.tables.select(&self.row_columns(), &self.of_keys(keys))
     }
 
     /// The compared columns of a key's row.
-    pub(crate) fn values_of(&self, key: &Key) -> Statement {
+    pub(crate) fn values_of(&self, key: &Key) -> String {
         let comparison = self.comparison();
-        let whole = comparison.columns.iter().map(|c| self.hashing.whole(&quote(&c.name), comparison.form(c)));
+        let whole = comparison.columns.iter().map(|c| self.hashing.whole(&self.hashing.name(&c.name), comparison.form(c)));
         let columns = whole.collect::<Vec<_>>().join(", ");
-        self.statement(self.tables.select(&columns, &self.of_keys(std::slice::from_ref(key))))
+        self.tables.select(&columns, &self.of_keys(std::slice::from_ref(key)))
     }
 }

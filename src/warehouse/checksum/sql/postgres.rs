@@ -5,7 +5,7 @@ use crate::{
         ColumnType,
         checksum::{ComparedColumn, Form, float_of, text_of},
     },
-    warehouse::sql::text_literal,
+    warehouse::sql::{quote, text_literal},
 };
 
 use super::{Hashing, Literals};
@@ -15,6 +15,14 @@ use super::{Hashing, Literals};
 pub(crate) struct PostgresHashing;
 
 impl Literals for PostgresHashing {
+    fn name(&self, name: &str) -> String {
+        quote(name)
+    }
+
+    fn text(&self, text: &str) -> String {
+        text_literal(text)
+    }
+
     fn literal(&self, column: &ComparedColumn, token: &str) -> String {
         match Form::of_key(column.ty) {
             Form::Boolean => if token == "1" { "TRUE" } else { "FALSE" }.to_owned(),
@@ -24,7 +32,7 @@ impl Literals for PostgresHashing {
             Form::Instant if column.ty == ColumnType::TimestampTz => format!("TIMESTAMPTZ '{token}+00'"),
             Form::Instant => format!("TIMESTAMP '{token}'"),
             Form::Bytes => format!("'\\x{token}'::bytea"),
-            _ => text_literal(text_of(token)),
+            _ => self.text(text_of(token)),
         }
     }
 }

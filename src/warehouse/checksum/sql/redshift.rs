@@ -3,9 +3,12 @@
 //! Facts: AWS, Redshift Database Developer Guide: SHA2, STRTOL, TO_HEX, VARBYTE operators, JSON_TYPEOF. Not measured on a
 //! cluster: SHA2 over VARBYTE, and that POWER is exact for powers of two.
 
-use crate::model::{
-    ColumnType,
-    checksum::{ComparedColumn, Form, float_of, text_of},
+use crate::{
+    model::{
+        ColumnType,
+        checksum::{ComparedColumn, Form, float_of, text_of},
+    },
+    warehouse::redshift::sql,
 };
 
 use super::{Hashing, Literals};
@@ -39,6 +42,14 @@ impl RedshiftHashing {
 }
 
 impl Literals for RedshiftHashing {
+    fn name(&self, name: &str) -> String {
+        sql::name(name)
+    }
+
+    fn text(&self, text: &str) -> String {
+        sql::text_literal(text)
+    }
+
     fn literal(&self, column: &ComparedColumn, token: &str) -> String {
         match Form::of_key(column.ty) {
             Form::Boolean => if token == "1" { "TRUE" } else { "FALSE" }.to_owned(),
@@ -48,8 +59,7 @@ impl Literals for RedshiftHashing {
             Form::Instant if column.ty == ColumnType::TimestampTz => format!("'{token}+00'::TIMESTAMPTZ"),
             Form::Instant => format!("'{token}'::TIMESTAMP"),
             Form::Bytes => format!("FROM_HEX('{token}')"),
-            // Backslashes escape in literals.
-            _ => format!("'{}'", text_of(token).replace('\\', "\\\\").replace('\'', "''")),
+            _ => self.text(text_of(token)),
         }
     }
 }

@@ -7,7 +7,6 @@ use crate::{
     },
     warehouse::{
         checksum::Part,
-        session::Statement,
         sql::{quote, text_literal},
     },
 };
@@ -19,6 +18,14 @@ use super::{Literals, Tables, in_range, one_of};
 struct Stored;
 
 impl Literals for Stored {
+    fn name(&self, name: &str) -> String {
+        quote(name)
+    }
+
+    fn text(&self, text: &str) -> String {
+        text_literal(text)
+    }
+
     fn literal(&self, column: &ComparedColumn, token: &str) -> String {
         match Form::of_key(column.ty) {
             Form::Boolean | Form::Integer => token.to_owned(),
@@ -38,21 +45,21 @@ pub(crate) struct RowSql<'a> {
 }
 
 impl RowSql<'_> {
-    fn rows(&self, condition: Vec<String>) -> Statement {
-        let names = self.part.comparison.columns.iter().map(|c| quote(&c.name));
-        let columns: Vec<String> = std::iter::once(quote(system::SEQ)).chain(names).collect();
-        let mut conditions = self.tables.own();
+    fn rows(&self, condition: Vec<String>) -> String {
+        let names = self.part.comparison.columns.iter().map(|c| Stored.name(&c.name));
+        let columns: Vec<String> = std::iter::once(Stored.name(system::SEQ)).chain(names).collect();
+        let mut conditions = self.tables.own(&Stored, self.part.origin);
         conditions.extend(condition);
-        Statement::new(self.tables.select(&columns.join(", "), &conditions)).bind(self.part.origin.to_string())
+        self.tables.select(&columns.join(", "), &conditions)
     }
 
     /// Rows of a range.
-    pub(crate) fn range(&self, range: &KeyRange) -> Statement {
+    pub(crate) fn range(&self, range: &KeyRange) -> String {
         self.rows(in_range(&Stored, self.part.comparison, range))
     }
 
     /// Rows of some keys.
-    pub(crate) fn keys(&self, keys: &[Key]) -> Statement {
+    pub(crate) fn keys(&self, keys: &[Key]) -> String {
         self.rows(vec![one_of(&Stored, self.part.comparison, keys)])
     }
 }

@@ -1,10 +1,10 @@
 //! The rows of a target.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use futures::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row, ValueRef};
 
 use super::source::SourceTable;
 use super::value::Kind;
@@ -15,6 +15,8 @@ use super::{Table, Warehouse};
 pub(crate) enum Target {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
+    /// Spoken to by the simple protocol alone, as Redshift's own tools do.
+    Redshift(PgConnection),
 }
 
 /// A row of a target; values in the order of the source's columns.
@@ -35,7 +37,7 @@ pub(super) struct TargetRows {
 fn place(warehouse: &Target, table: &Table) -> (String, String) {
     match warehouse {
         Target::Sqlite(_) => ("main".to_owned(), format!("{}_{}", table.database, table.name)),
-        Target::Postgres(_) => (table.database.clone(), table.name.clone()),
+        Target::Postgres(_) | Target::Redshift(_) => (table.database.clone(), table.name.clone()),
     }
 }
 
@@ -49,6 +51,11 @@ impl Target {
             Warehouse::Postgres(url) => {
                 let options: PgConnectOptions = url.parse().context("the URL of PostgreSQL")?;
                 Self::Postgres(options.connect().await.context("cannot connect to PostgreSQL")?)
+            }
+            Warehouse::Redshift(url) => {
+                let options: PgConnectOptions = url.parse().context("the URL of Redshift")?;
+                let options = options.statement_cache_capacity(0);
+                Self::Redshift(options.connect().await.context("cannot connect to Redshift")?)
             }
         })
     }
@@ -67,7 +74,7 @@ impl Target {
                 Some((_, ty)) => expressions.push(self.expression(&column.name, ty, column.kind)),
                 None => {
                     absent.push(column.name.clone());
-                    expressions.push("CAST(NULL AS TEXT)".to_owned());
+                    expressions.push("CAST(NULL AS VARCHAR(1))".to_owned());
                 }
             }
         }
@@ -76,6 +83,11 @@ impl Target {
         let sql = format!("SELECT {} FROM {}.{}{condition}", expressions.join(", "), quoted(&schema), quoted(&name));
         let rows = self.rows(sql, layout).await.with_context(|| format!("reading {schema}.{name}"))?;
         Ok(Some(TargetRows { absent, rows }))
+    }
+
+    /// Whether documents come back as documents, so that neither spaces nor the order of keys count.
+    pub(super) fn keeps_documents(&self) -> bool {
+        matches!(self, Self::Redshift(_))
     }
 
     /// The newest `id` of a target by origin; nothing while there is no such target.
@@ -88,6 +100,10 @@ impl Target {
         Ok(match self {
             Self::Sqlite(conn) => sqlx::query_as(AssertSqlSafe(sql)).fetch_all(conn).await?,
             Self::Postgres(conn) => sqlx::query_as(AssertSqlSafe(sql)).fetch_all(conn).await?,
+            Self::Redshift(conn) => {
+                let rows = texts(conn, sql).await?.into_iter();
+                rows.map(|row| Ok((text(&row, 0)?, text(&row, 1)?.parse()?))).collect::<Result<_>>()?
+            }
         })
     }
 
@@ -101,6 +117,11 @@ impl Target {
         Ok(match self {
             Self::Sqlite(conn) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(conn).await?,
             Self::Postgres(conn) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(conn).await?,
+            Self::Redshift(conn) => {
+                let rows = texts(conn, sql).await?;
+                let newest = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
+                newest.map(|seq| seq.parse()).transpose()?
+            }
         })
     }
 
@@ -115,6 +136,14 @@ impl Target {
                 let sql = "SELECT column_name::text, udt_name::text FROM information_schema.columns \
                            WHERE table_schema = $1 AND table_name = $2";
                 sqlx::query_as(sql).bind(schema).bind(name).fetch_all(conn).await?
+            }
+            Self::Redshift(conn) => {
+                let sql = format!(
+                    "SELECT column_name, data_type FROM svv_all_columns WHERE database_name = current_database() \
+                     AND schema_name = '{schema}' AND table_name = '{name}' ORDER BY ordinal_position"
+                );
+                let rows = texts(conn, sql).await?.into_iter();
+                rows.map(|row| Ok((text(&row, 0)?, text(&row, 1)?))).collect::<Result<_>>()?
             }
         })
     }
@@ -135,6 +164,17 @@ impl Target {
                 "date" => format!("to_char({column}, 'YYYY-MM-DD')"),
                 "float4" | "float8" => format!("{column}::float8::text"),
                 _ => format!("{column}::text"),
+            },
+            Self::Redshift(_) => match ty {
+                "binary varying" | "varbyte" => format!("'x' || UPPER(TO_HEX({column}))"),
+                "super" => format!("JSON_SERIALIZE({column})"),
+                "timestamp without time zone" => format!("TO_CHAR({column}, 'YYYY-MM-DD HH24:MI:SS.US')"),
+                // The session's zone is UTC.
+                "timestamp with time zone" => format!("TO_CHAR({column}, 'YYYY-MM-DD HH24:MI:SS.US')"),
+                "date" => format!("TO_CHAR({column}, 'YYYY-MM-DD')"),
+                "boolean" => format!("CASE WHEN {column} THEN 'true' WHEN NOT {column} THEN 'false' END"),
+                // The protocol's own text has every digit.
+                _ => column,
             },
         }
     }
@@ -166,9 +206,39 @@ impl Target {
                     rows.push(TargetRow { origin: row.try_get(0)?, seq: row.try_get(1)?, values });
                 }
             }
+            Self::Redshift(conn) => {
+                for row in texts(conn, sql).await? {
+                    let values = layout.columns.iter().zip(row.iter().skip(2));
+                    let values = values.map(|(column, value)| value.clone().map(|text| column.kind.normal(text)));
+                    let values = values.collect();
+                    rows.push(TargetRow { origin: text(&row, 0)?, seq: text(&row, 1)?.parse()?, values });
+                }
+            }
         }
         Ok(rows)
     }
+}
+
+/// Rows of a query by the simple protocol, whose values are all texts.
+async fn texts(conn: &mut PgConnection, sql: String) -> Result<Vec<Vec<Option<String>>>> {
+    let mut rows = Vec::new();
+    let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(conn);
+    while let Some(row) = stream.try_next().await? {
+        let value = |place| -> Result<Option<String>> {
+            let raw = row.try_get_raw(place)?;
+            match raw.is_null() {
+                true => Ok(None),
+                false => Ok(Some(raw.as_str().map_err(|e| anyhow!("a value is no text: {e}"))?.to_owned())),
+            }
+        };
+        rows.push((0..row.len()).map(value).collect::<Result<_>>()?);
+    }
+    Ok(rows)
+}
+
+/// A value that is never NULL.
+fn text(row: &[Option<String>], place: usize) -> Result<String> {
+    row.get(place).cloned().flatten().context("a value is NULL that never should be")
 }
 
 fn quoted(name: &str) -> String {

@@ -1,5 +1,9 @@
 //! One text form for a value, whichever side it comes from.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 /// How values of a column are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -15,8 +19,10 @@ pub(super) enum Kind {
     Date,
     /// DATETIME, and TIMESTAMP in UTC: `2026-11-21 10:00:00.000000`.
     Instant,
-    /// Text, ENUM, SET, JSON and TIME as MySQL prints them.
+    /// Text, ENUM, SET and TIME as MySQL prints them.
     Text,
+    /// JSON as MySQL prints it; where the warehouse keeps documents and no text, by [`document`].
+    Json,
     /// Bytes as `x` and upper-case hexadecimal digits.
     Bytes,
 }
@@ -31,9 +37,10 @@ impl Kind {
             "float" | "double" => Self::Float,
             "date" => Self::Date,
             "datetime" | "timestamp" => Self::Instant,
-            "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" | "json" | "time" => {
+            "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" | "time" => {
                 Self::Text
             }
+            "json" => Self::Json,
             _ => Self::Bytes,
         }
     }
@@ -50,9 +57,15 @@ impl Kind {
             // be printed with six digits.
             Self::Float => format!("CAST({column} AS DOUBLE)"),
             Self::Instant => no_zero_date(&column, &format!("DATE_FORMAT({column}, '%Y-%m-%d %H:%i:%s.%f')")),
-            Self::Text => format!("CONVERT({column} USING utf8mb4)"),
+            Self::Text | Self::Json => format!("CONVERT({column} USING utf8mb4)"),
             Self::Bytes => format!("CONCAT('x', HEX({column}))"),
         }
+    }
+
+    /// Whether two texts are one document.
+    pub(super) fn same_document(self, left: &Option<String>, right: &Option<String>) -> bool {
+        let document = |text: &Option<String>| text.as_deref().and_then(document);
+        self == Self::Json && document(left).is_some() && document(left) == document(right)
     }
 
     /// Brings the text that a source or a target gave to the common form.
@@ -69,9 +82,24 @@ impl Kind {
             },
             Self::Float => text.parse::<f64>().map(|number| format!("{number:?}")).unwrap_or(text),
             Self::Instant => instant(&text),
-            Self::Decimal | Self::Date | Self::Text | Self::Bytes => text,
+            Self::Decimal | Self::Date | Self::Text | Self::Json | Self::Bytes => text,
         }
     }
+}
+
+/// One text for equal documents: no spaces, keys in order, numbers that are not whole by their double.
+fn document(text: &str) -> Option<String> {
+    fn sorted(value: Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let map: BTreeMap<String, Value> = map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+                Value::Object(map.into_iter().collect())
+            }
+            Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
+            other => other,
+        }
+    }
+    serde_json::from_str(text).ok().map(|value| sorted(value).to_string())
 }
 
 /// Dates that are none (a part of them is zero) are NULL in every warehouse.
@@ -88,7 +116,7 @@ fn instant(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Kind;
+    use super::{Kind, document};
 
     #[test]
     fn forms_of_one_value_become_equal() {
@@ -102,6 +130,13 @@ mod tests {
         ] {
             assert_eq!(kind.normal(left.to_owned()), kind.normal(right.to_owned()), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn equal_documents_have_one_text() {
+        assert_eq!(document(r#"{"b": [1.50, null], "a": "x"}"#), document(r#"{"a":"x","b":[1.5,null]}"#));
+        assert_ne!(document(r#"{"a": 1}"#), document(r#"{"a": "1"}"#));
+        assert_eq!(document("{"), None);
     }
 
     #[test]

@@ -1,0 +1,166 @@
+//! What a target is to be: its rule and the schemas of its rows, put together.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    config::{self, KeyScope, TablePolicy},
+    model::{Column, ColumnDefault, table::system},
+    warehouse::{
+        Deletes, DistKey, KeyMode, Physical, TablePlan, TargetColumn, WarehouseError, can_be_physical_key, encodes,
+        join_types,
+    },
+};
+
+impl TablePlan {
+    /// The plan of a target whose rows have these columns.
+    ///
+    /// # Errors
+    /// [`Table`](WarehouseError::Table) as of [`with`](Self::with).
+    pub(in crate::pipeline) fn begin(
+        rule: &TablePolicy,
+        columns: &[Column],
+        added: &BTreeMap<String, ColumnDefault>,
+    ) -> Result<Self, WarehouseError> {
+        let mut key: Vec<&Column> = columns.iter().filter(|c| c.key.is_some()).collect();
+        key.sort_by_key(|c| c.key);
+        let key: Vec<String> = key.into_iter().map(|c| c.name.clone()).collect();
+        let empty = Self {
+            target: rule.target.clone(),
+            columns: Vec::new(),
+            physical: physical(rule, columns, &key),
+            key,
+            key_mode: match rule.key {
+                KeyScope::Origin => KeyMode::PerOrigin,
+                KeyScope::Global => KeyMode::Global { updated_at: rule.updated_at.clone() },
+            },
+            deletes: match rule.deletes {
+                config::Deletes::Hard => Deletes::Hard,
+                config::Deletes::Soft => Deletes::Soft,
+                config::Deletes::Ignore => Deletes::Ignore,
+            },
+        };
+        empty.with(columns, added)
+    }
+
+    /// The plan with the columns of one more schema.
+    ///
+    /// # Errors
+    /// [`Table`](WarehouseError::Table) when a column has a type that its former one cannot become.
+    pub(in crate::pipeline) fn with(
+        &self,
+        columns: &[Column],
+        added: &BTreeMap<String, ColumnDefault>,
+    ) -> Result<Self, WarehouseError> {
+        let mut plan = self.clone();
+        for column in columns {
+            let Some(known) = plan.columns.iter_mut().find(|c| c.column.name == column.name) else {
+                let default = added.get(&column.name).cloned().unwrap_or(ColumnDefault::Null);
+                plan.columns.push(TargetColumn { column: column.clone(), default });
+                continue;
+            };
+            known.column.ty = join_types(known.column.ty, column.ty).ok_or_else(|| WarehouseError::Table {
+                target: self.target.clone(),
+                reason: format!(
+                    "column {} changed to {}, which its values so far cannot become; rebuild the table under a new target name",
+                    column.name, column.source
+                ),
+            })?;
+        }
+        Ok(plan)
+    }
+}
+
+/// How the target is to lie on disk. What does not go with these columns is left out with a note: a matter of speed is no
+/// reason to stop a table.
+fn physical(rule: &TablePolicy, columns: &[Column], key: &[String]) -> Physical {
+    let target = &rule.target;
+    let usable = |name: &str, setting: &str| {
+        let column = columns.iter().find(|c| c.name == name);
+        let ours = [system::ORIGIN, system::SEQ, system::COMMITTED_AT].contains(&name);
+        let why = match column {
+            Some(column) if can_be_physical_key(column.ty) => return true,
+            None if ours => return true,
+            Some(_) => "a column of its type cannot be one",
+            None => "the table has no such column",
+        };
+        tracing::warn!(%target, setting, column = name, why, "left out of the table's layout");
+        false
+    };
+    let dist_key = match (&rule.dist_key, key.first()) {
+        (config::DistKey::Even, _) => DistKey::Even,
+        (config::DistKey::All, _) => DistKey::All,
+        (config::DistKey::Column(name), _) if usable(name, "dist_key") => DistKey::Column(name.clone()),
+        (config::DistKey::Key, Some(first)) => DistKey::Column(first.clone()),
+        // Of a table without a key, rows need not meet.
+        (config::DistKey::Key | config::DistKey::Auto | config::DistKey::Column(_), _) => DistKey::Auto,
+    };
+    let sort_key: Vec<String> = match (&rule.sort_key, &rule.updated_at) {
+        (Some(names), _) => names.iter().filter(|n| usable(n, "sort_key")).cloned().collect(),
+        (None, Some(updated_at)) if usable(updated_at, "updated_at") => vec![updated_at.clone()],
+        (None, _) => key.iter().take(config::SORT_KEY_COLUMNS_MAX).cloned().collect(),
+    };
+    let asked = rule.columns.iter().filter_map(|(name, c)| Some((name.clone(), c.encode?.as_str().to_owned())));
+    let encode: BTreeMap<String, String> = asked.collect();
+    for column in columns {
+        if let Some(encoding) = encode.get(&column.name).filter(|e| !encodes(e, column.ty)) {
+            let why = "a column of its type cannot have it";
+            tracing::warn!(%target, setting = encoding, column = column.name, why, "left out of the table's layout");
+        }
+    }
+    Physical { dist_key, sort_key, encode }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{config::TableRules, model::ColumnType};
+
+    fn column(name: &str, ty: ColumnType, key: Option<u16>) -> Column {
+        Column { name: name.to_owned(), ty, nullable: key.is_none(), key, source: String::new() }
+    }
+
+    fn rule(settings: &str) -> TablePolicy {
+        let rule = toml::from_str(&format!("match = \"*.*\"\n{settings}")).unwrap();
+        TableRules::new(vec![rule]).resolve("shop", "orders").unwrap()
+    }
+
+    fn layout(settings: &str) -> Physical {
+        let columns = [
+            column("line", ColumnType::Int32, Some(1)),
+            column("id", ColumnType::Int64, Some(0)),
+            column("doc", ColumnType::Json, None),
+            column("updated_at", ColumnType::Timestamp, None),
+        ];
+        TablePlan::begin(&rule(settings), &columns, &BTreeMap::new()).unwrap().physical
+    }
+
+    #[test]
+    fn the_key_decides_where_nothing_is_said() {
+        let physical = layout("");
+        assert_eq!(physical.dist_key, DistKey::Column("id".to_owned()));
+        assert_eq!(physical.sort_key, ["id", "line"]);
+        assert!(physical.encode.is_empty());
+        assert_eq!(layout("key = \"global\"\nupdated_at = \"updated_at\"").sort_key, ["updated_at"]);
+    }
+
+    #[test]
+    fn settings_are_taken_and_what_does_not_fit_is_left_out() {
+        let physical = layout(
+            "dist_key = \"all\"\nsort_key = [\"_tw_committed_at\", \"doc\", \"nope\", \"line\"]\n\
+             columns = { id = { encode = \"az64\" }, later = { encode = \"zstd\" } }",
+        );
+        assert_eq!(physical.dist_key, DistKey::All);
+        assert_eq!(physical.sort_key, ["_tw_committed_at", "line"]);
+        assert_eq!(physical.encoding("later", ColumnType::Json), Some("zstd"));
+        assert_eq!(layout("dist_key = \"doc\"").dist_key, DistKey::Auto);
+        assert_eq!(layout("dist_key = \"line\"").dist_key, DistKey::Column("line".to_owned()));
+        assert!(layout("sort_key = []").sort_key.is_empty());
+    }
+
+    #[test]
+    fn a_table_without_a_key_is_left_to_the_warehouse() {
+        let plan = TablePlan::begin(&rule(""), &[column("x", ColumnType::Date, None)], &BTreeMap::new()).unwrap();
+        assert_eq!((plan.physical.dist_key, plan.physical.sort_key), (DistKey::Auto, Vec::new()));
+    }
+}

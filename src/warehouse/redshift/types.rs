@@ -1,0 +1,237 @@
+//! Column types in Redshift: their names, their literals, and what COPY loads straight into them.
+
+use crate::{
+    model::{ColumnType, table::system, types::lake_precision},
+    warehouse::{
+        cell::Cell,
+        text::{date, decimal, timestamp},
+    },
+};
+
+/// Most bytes of a VARCHAR (developer guide, "Character types").
+const TEXT_BYTES_MAX: u32 = 65_535;
+/// Most bytes of a VARBYTE (developer guide, "VARBYTE type").
+const BINARY_BYTES_MAX: u32 = 16_777_216;
+/// Least width of text in a key. Key columns cannot be altered, so they begin wide enough for what MySQL's VARCHARs in keys
+/// usually grow to; wider than that costs memory in joins.
+const KEY_TEXT_BYTES_MIN: u32 = 1_024;
+
+/// Type of a target's column.
+pub(crate) fn column_type(ty: ColumnType, key: bool) -> String {
+    match ty {
+        ColumnType::Boolean => "BOOLEAN".to_owned(),
+        ColumnType::Int16 => "SMALLINT".to_owned(),
+        ColumnType::Int32 => "INTEGER".to_owned(),
+        ColumnType::Int64 => "BIGINT".to_owned(),
+        ColumnType::Float32 => "REAL".to_owned(),
+        ColumnType::Float64 => "DOUBLE PRECISION".to_owned(),
+        ColumnType::Decimal { precision, scale } => format!("DECIMAL({},{scale})", lake_precision(precision)),
+        ColumnType::Date => "DATE".to_owned(),
+        ColumnType::Timestamp => "TIMESTAMP".to_owned(),
+        ColumnType::TimestampTz => "TIMESTAMPTZ".to_owned(),
+        ColumnType::Text { bytes_max } => {
+            let least = if key { KEY_TEXT_BYTES_MIN } else { 1 };
+            format!("VARCHAR({})", bytes_max.unwrap_or(TEXT_BYTES_MAX).clamp(least, TEXT_BYTES_MAX))
+        }
+        ColumnType::Json => "SUPER".to_owned(),
+        ColumnType::Binary { bytes_max } => {
+            format!("VARBYTE({})", bytes_max.unwrap_or(BINARY_BYTES_MAX).clamp(1, BINARY_BYTES_MAX))
+        }
+    }
+}
+
+/// Type of the same column in staging. JSON arrives as bytes and is parsed on its way to the target: a SUPER column would
+/// take text as one string, and VARCHAR ends at 64 KB.
+pub(crate) fn staged_type(ty: ColumnType, key: bool) -> String {
+    match ty {
+        ColumnType::Json => format!("VARBYTE({BINARY_BYTES_MAX})"),
+        other => column_type(other, key),
+    }
+}
+
+/// Whether COPY loads a file's column of type `from` into a staging column made for `to`. Widths of text and bytes are limits
+/// of the column alone; numbers must have the very type.
+pub(crate) fn loads_into(from: ColumnType, to: ColumnType) -> bool {
+    match (from, to) {
+        (ColumnType::Text { .. }, ColumnType::Text { .. }) | (ColumnType::Binary { .. }, ColumnType::Binary { .. }) => {
+            true
+        }
+        (from, to) => column_type(from, false) == column_type(to, false),
+    }
+}
+
+/// Type of a system column. 1 024 bytes hold the longest origin: a shard of 64 and two MySQL names of 256 bytes, of which
+/// those with dots in them are written longer.
+pub(crate) fn system_type(name: &str) -> &'static str {
+    match name {
+        system::SEQ => "BIGINT",
+        system::COMMITTED_AT => "TIMESTAMPTZ",
+        system::DELETED => "BOOLEAN",
+        system::OP => "VARCHAR(1)",
+        _ => "VARCHAR(1024)",
+    }
+}
+
+/// A string literal. Backslashes escape in Redshift, whatever `standard_conforming_strings` says elsewhere.
+pub(crate) fn text_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// Bytes, which have no literal of their own.
+fn bytes_literal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(12 + 2 * bytes.len());
+    text.push_str("FROM_HEX('");
+    for byte in bytes {
+        // Writing into a String cannot fail.
+        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+    }
+    text.push_str("')");
+    text
+}
+
+/// A literal from the neutral text of a default; the server judges its content when the default is declared.
+pub(crate) fn literal(ty: ColumnType, text: &str) -> Result<String, String> {
+    if text.contains('\0') {
+        return Err("Redshift cannot hold U+0000 in text".to_owned());
+    }
+    let cast = |content: &str| format!("CAST({} AS {})", text_literal(content), column_type(ty, false));
+    Ok(match ty {
+        ColumnType::Boolean => match text {
+            "true" => "TRUE".to_owned(),
+            "false" => "FALSE".to_owned(),
+            _ => return Err("it is neither true nor false".to_owned()),
+        },
+        ColumnType::Text { .. } => text_literal(text),
+        ColumnType::Binary { .. } => bytes_literal(text.as_bytes()),
+        ColumnType::Json => format!("JSON_PARSE({})", text_literal(text)),
+        // Of an instant without a zone UTC is meant, whatever the session's zone is.
+        ColumnType::TimestampTz if !text.contains('+') => cast(&format!("{text}+00")),
+        _ => cast(text),
+    })
+}
+
+/// A staged value of a column of type `ty` inside of VALUES. `None` where it has no literal that is known to work: then the file is loaded by COPY.
+pub(crate) fn value(cell: Cell<'_>, ty: ColumnType) -> Option<String> {
+    Some(match cell {
+        Cell::Null => "NULL".to_owned(),
+        Cell::Bool(true) => "TRUE".to_owned(),
+        Cell::Bool(false) => "FALSE".to_owned(),
+        // The least BIGINT has no literal: its minus sign is an operator in front of a number that is too great.
+        Cell::Int(v) => match i32::try_from(v) {
+            Ok(small) => small.to_string(),
+            Err(_) => format!("CAST('{v}' AS BIGINT)"),
+        },
+        Cell::Float32(v) if v.is_finite() => format!("CAST('{v:e}' AS REAL)"),
+        Cell::Float64(v) if v.is_finite() => format!("CAST('{v:e}' AS DOUBLE PRECISION)"),
+        Cell::Float32(_) | Cell::Float64(_) => return None,
+        Cell::Decimal(unscaled, scale) => {
+            let text = decimal(unscaled, scale);
+            let digits = text.bytes().filter(u8::is_ascii_digit).count().min(38);
+            format!("CAST('{text}' AS DECIMAL({digits},{scale}))")
+        }
+        Cell::Date(days) => format!("CAST('{}' AS DATE)", date(days.into())?),
+        Cell::Timestamp(micros) if ty == ColumnType::TimestampTz => {
+            format!("CAST('{}+00' AS TIMESTAMPTZ)", timestamp(micros)?)
+        }
+        Cell::Timestamp(micros) => format!("CAST('{}' AS TIMESTAMP)", timestamp(micros)?),
+        // NUL ends a text in the wire protocol.
+        Cell::Text(text) if text.contains('\0') => return None,
+        // Staged as bytes.
+        Cell::Text("") if ty == ColumnType::Json => return None,
+        Cell::Text(text) if ty == ColumnType::Json => bytes_literal(text.as_bytes()),
+        Cell::Text(text) => text_literal(text),
+        Cell::Bytes([]) => return None,
+        Cell::Bytes(bytes) => bytes_literal(bytes),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_escape_both_quotes_and_backslashes() {
+        let text = ColumnType::Text { bytes_max: None };
+        assert_eq!(literal(text, r"it's \ so").unwrap(), r"'it''s \\ so'");
+        assert_eq!(literal(ColumnType::Int64, "1'); DROP").unwrap(), "CAST('1''); DROP' AS BIGINT)");
+        assert_eq!(literal(ColumnType::Binary { bytes_max: None }, "ab'\\").unwrap(), "FROM_HEX('6162275c')");
+        assert_eq!(
+            literal(ColumnType::TimestampTz, "2024-02-29 01:02:03").unwrap(),
+            "CAST('2024-02-29 01:02:03+00' AS TIMESTAMPTZ)"
+        );
+        literal(text, "\0").unwrap_err();
+        literal(ColumnType::Boolean, "1").unwrap_err();
+    }
+
+    #[test]
+    fn widths_stay_within_what_redshift_has() {
+        let text = |bytes_max| ColumnType::Text { bytes_max };
+        assert_eq!(column_type(text(None), false), "VARCHAR(65535)");
+        assert_eq!(column_type(text(Some(0)), false), "VARCHAR(1)");
+        assert_eq!(column_type(text(Some(40)), true), "VARCHAR(1024)");
+        assert_eq!(column_type(text(Some(3_072)), true), "VARCHAR(3072)");
+        assert_eq!(column_type(ColumnType::Binary { bytes_max: Some(u32::MAX) }, false), "VARBYTE(16777216)");
+        assert_eq!(column_type(ColumnType::Decimal { precision: 5, scale: 2 }, false), "DECIMAL(10,2)");
+        assert_eq!(column_type(ColumnType::Decimal { precision: 19, scale: 4 }, false), "DECIMAL(20,4)");
+    }
+
+    #[test]
+    fn only_equal_numbers_load_straight() {
+        let decimal = |precision, scale| ColumnType::Decimal { precision, scale };
+        assert!(loads_into(ColumnType::Text { bytes_max: Some(4) }, ColumnType::Text { bytes_max: None }));
+        // Both are declared with ten digits.
+        assert!(loads_into(decimal(5, 2), decimal(9, 2)));
+        assert!(!loads_into(decimal(10, 2), decimal(12, 2)));
+        assert!(!loads_into(ColumnType::Int32, ColumnType::Int64));
+        assert!(!loads_into(ColumnType::Float32, ColumnType::Float64));
+    }
+
+    #[test]
+    fn values_are_written_exactly() {
+        assert_eq!(value(Cell::Int(i64::MIN), ColumnType::Int64).unwrap(), "CAST('-9223372036854775808' AS BIGINT)");
+        assert_eq!(value(Cell::Decimal(-1, 2), ColumnType::Int64).unwrap(), "CAST('-0.01' AS DECIMAL(3,2))");
+        assert_eq!(value(Cell::Decimal(7, 0), ColumnType::Int64).unwrap(), "CAST('7' AS DECIMAL(1,0))");
+        assert_eq!(
+            value(Cell::Timestamp(-1), ColumnType::Timestamp).unwrap(),
+            "CAST('1969-12-31 23:59:59.999999' AS TIMESTAMP)"
+        );
+        assert_eq!(value(Cell::Date(-719_162), ColumnType::Date).unwrap(), "CAST('0001-01-01' AS DATE)");
+        assert_eq!(value(Cell::Date(-719_529), ColumnType::Date), None);
+        assert_eq!(value(Cell::Float64(f64::NAN), ColumnType::Float64), None);
+        assert_eq!(value(Cell::Text("a\\'b"), ColumnType::Text { bytes_max: None }).unwrap(), "'a\\\\''b'");
+        assert_eq!(value(Cell::Bytes(b""), ColumnType::Binary { bytes_max: None }), None);
+    }
+
+    /// A neutral type as `schemas/types.toml` writes it.
+    fn neutral(text: &str) -> ColumnType {
+        let (name, sizes) = text.split_once('(').unwrap_or((text, ""));
+        let sizes: Vec<u32> = sizes.trim_end_matches(')').split(',').filter_map(|n| n.trim().parse().ok()).collect();
+        let bytes_max = sizes.first().copied();
+        match name {
+            "boolean" => ColumnType::Boolean,
+            "int16" => ColumnType::Int16,
+            "int32" => ColumnType::Int32,
+            "int64" => ColumnType::Int64,
+            "float32" => ColumnType::Float32,
+            "float64" => ColumnType::Float64,
+            "decimal" => ColumnType::Decimal { precision: sizes[0] as u8, scale: sizes[1] as u8 },
+            "date" => ColumnType::Date,
+            "timestamp" => ColumnType::Timestamp,
+            "timestamptz" | "timestamp_tz" => ColumnType::TimestampTz,
+            "text" => ColumnType::Text { bytes_max },
+            "json" => ColumnType::Json,
+            "binary" => ColumnType::Binary { bytes_max },
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn columns_are_what_the_table_of_types_says() {
+        let types: toml::Value = toml::from_str(include_str!("../../../schemas/types.toml")).unwrap();
+        for ty in types["type"].as_array().unwrap() {
+            let text = |key: &str| ty[key].as_str().unwrap();
+            assert_eq!(column_type(neutral(text("neutral")), false), text("redshift"), "{}", text("mysql"));
+        }
+    }
+}

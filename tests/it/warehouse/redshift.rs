@@ -1,0 +1,5 @@
+//! What only Redshift has: faults of a cluster, and how many statements and commits a tick takes.
+
+mod counts;
+mod faults;
+pub(crate) mod world;
