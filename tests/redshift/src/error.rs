@@ -26,6 +26,14 @@ impl Refusal {
         Self { fatal: true, ..Self::new(code, message) }
     }
 
+    /// An error of the compute nodes: SQLSTATE XX000 and a block that names Redshift's own code.
+    pub fn engine(code: i32, message: impl Into<String>, context: &str) -> Self {
+        const RULE: &str = "  -----------------------------------------------";
+        let message = message.into();
+        let detail = format!("\n{RULE}\n  error:  {message}\n  code:      {code}\n  context:   {context}\n{RULE}\n");
+        Self::new("XX000", message).with_detail(detail)
+    }
+
     /// The same with a detail.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
