@@ -136,7 +136,7 @@ struct Fake {
 }
 
 impl Fake {
-    fn rows(&self) -> BTreeMap<i64, (u64, i64)> {
+    fn look(&self) -> BTreeMap<i64, (u64, i64)> {
         let mut world = self.world.lock().unwrap();
         world.step();
         match self.source {
@@ -149,15 +149,15 @@ impl Fake {
 #[async_trait]
 impl Side for Fake {
     async fn groups(&mut self, selection: &Selection, digits: u8) -> Result<Vec<Group>, VerifyError> {
-        Ok(grouped(selected(&self.rows(), selection), digits))
+        Ok(grouped(selected(&self.look(), selection), digits))
     }
 
     async fn rows(&mut self, selection: &Selection) -> Result<Vec<RowDigest>, VerifyError> {
-        Ok(selected(&Fake::rows(self), selection))
+        Ok(selected(&self.look(), selection))
     }
 
     async fn rows_of(&mut self, keys: &[Key]) -> Result<Vec<RowDigest>, VerifyError> {
-        let rows = Fake::rows(self);
+        let rows = self.look();
         let row = |key: &Key| {
             let (content, seq) = rows.get(&id(key))?;
             Some(RowDigest { key: key.clone(), content: *content, seq: Some(*seq) })
