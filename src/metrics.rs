@@ -5,6 +5,7 @@
 //! configured: shards, targets, groups, and columns in which a value policy has struck.
 
 mod columns;
+mod snapshots;
 
 use std::{
     collections::BTreeMap,
@@ -23,11 +24,12 @@ use prometheus_client::{
 };
 
 use crate::{
-    model::{OpCounts, Shard, Target},
+    model::{OpCounts, Origin, Shard, Target},
     progress::{ProgressSnapshot, ShardProgress},
 };
 
 use columns::CountedColumns;
+pub use snapshots::SnapshotMetrics;
 
 /// Prefix of every name.
 const PREFIX: &str = "tailwater";
@@ -165,6 +167,7 @@ pub struct Metrics {
     retries: Family<ByError, Counter>,
     batch_memory: Gauge,
     batch_memory_max: Gauge,
+    snapshots: snapshots::Snapshots,
 }
 
 impl fmt::Debug for Metrics {
@@ -273,6 +276,7 @@ impl Metrics {
             ),
             shards: Mutex::new(BTreeMap::new()),
             groups: Mutex::new(BTreeMap::new()),
+            snapshots: snapshots::Snapshots::register(&mut r),
             registry: r,
         }
     }
@@ -337,6 +341,11 @@ impl Metrics {
         self.values.get_or_create(&by).inc_by(count);
     }
 
+    /// A snapshot of a table begins or goes on: so many rows are read, of about so many.
+    pub fn snapshot_begins(&self, origin: &Origin, rows: u64, estimated: u64) -> SnapshotMetrics {
+        self.snapshots.begin(origin, rows, estimated)
+    }
+
     /// Counts an error.
     pub fn error(&self, stage: Stage, kind: ErrorKind) {
         self.errors.get_or_create(&ByError { stage, kind }).inc();
@@ -368,6 +377,7 @@ impl Metrics {
             at: now,
             batch_memory_bytes: u64::try_from(self.batch_memory.get()).unwrap_or_default(),
             shards: shards.iter().map(|(name, m)| m.progress(name, now)).collect(),
+            tables: self.snapshots.progress(),
         }
     }
 
@@ -386,6 +396,7 @@ impl Metrics {
                 }
             }
         }
+        self.snapshots.show();
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);

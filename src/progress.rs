@@ -11,6 +11,19 @@ pub struct ProgressSnapshot {
     pub batch_memory_bytes: u64,
     /// Shards, by name.
     pub shards: Vec<ShardProgress>,
+    /// Tables whose snapshots are under way.
+    pub tables: Vec<TableProgress>,
+}
+
+/// A table that a snapshot reads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TableProgress {
+    /// The source table, `<shard>:<database>.<table>`.
+    pub origin: String,
+    /// Rows read.
+    pub rows: u64,
+    /// Rows that it has, as the source estimates.
+    pub rows_estimated: u64,
 }
 
 /// Counters of one shard since the process started.
@@ -113,7 +126,7 @@ mod tests {
             connected: true,
             ..ShardProgress::default()
         };
-        let at = |at, shards| ProgressSnapshot { at, shards, batch_memory_bytes: 0 };
+        let at = |at, shards| ProgressSnapshot { at, shards, batch_memory_bytes: 0, tables: Vec::new() };
         let before = at(0, vec![shard("a", 100, 0.0)]);
         let now = at(2_000_000, vec![shard("a", 300, 0.5), shard("b", 100, 4.0)]);
         let p = Progress::between(&before, &now);

@@ -49,7 +49,7 @@ pub(super) struct ConfigArgs {
         help_heading = "Configuration"
     )]
     warehouse: Option<String>,
-    /// Where a shard without a log begins: earliest, latest or a GTID set. Replaces start of every source.
+    /// Where a shard without a log begins: snapshot, earliest, latest or a GTID set. Replaces start of every source.
     #[arg(long, value_name = "POINT", env = "TAILWATER_START", help_heading = "Configuration")]
     start: Option<String>,
     /// Name of the pipeline, the first folder in the lake. Replaces pipeline.

@@ -5,7 +5,7 @@ use std::{
     sync::OnceLock,
 };
 
-use indicatif::ProgressBar;
+use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -13,7 +13,7 @@ use super::Failure;
 use crate::{config::Log, exit::Exit};
 
 /// The progress line, when one is drawn. Logs and the line share the terminal: a log line must push it down.
-static BAR: OnceLock<ProgressBar> = OnceLock::new();
+static BAR: OnceLock<MultiProgress> = OnceLock::new();
 
 /// Logging that was started.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Logging {
 }
 
 /// Makes log lines push `bar` down from now on. Only the first bar counts.
-pub(super) fn share_terminal_with(bar: &ProgressBar) {
+pub(super) fn share_terminal_with(bar: &MultiProgress) {
     let _ = BAR.set(bar.clone());
 }
 

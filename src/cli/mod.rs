@@ -17,6 +17,7 @@ mod run;
 mod schema;
 mod shell;
 mod signals;
+mod snapshot;
 mod status;
 mod status_table;
 mod verify;
@@ -55,6 +56,8 @@ enum Verb {
     Extract(extract::ExtractArgs),
     /// Merge the lake into the warehouse only.
     Apply(apply::ApplyArgs),
+    /// Read tables anew, while everything else goes on.
+    Snapshot(snapshot::SnapshotArgs),
     /// Check configuration, servers, lake and warehouse; report every problem with its mend.
     Check(check::CheckArgs),
     /// Show how far each shard and table is.
@@ -79,6 +82,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Run(args) => shell.block_on(run::execute(args, &shell)),
         Verb::Extract(args) => shell.block_on(extract::execute(args, &shell)),
         Verb::Apply(args) => shell.block_on(apply::execute(args, &shell)),
+        Verb::Snapshot(args) => shell.block_on(snapshot::execute(args, &shell)),
         Verb::Check(args) => shell.block_on(check::execute(args, &shell)),
         Verb::Status(args) => shell.block_on(status::execute(args, &shell)),
         Verb::Verify(args) => shell.block_on(verify::execute(args, &shell)),

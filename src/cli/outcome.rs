@@ -61,7 +61,10 @@ fn of_extract(error: &ExtractError) -> Verdict {
         ExtractError::Store(e) | ExtractError::Schema(SchemaError::Store(e)) => (of_store(e), None),
         ExtractError::Assembler(_) | ExtractError::Schema(_) | ExtractError::Parquet(_) => (Exit::Data, None),
         ExtractError::RolledBackRows { .. } | ExtractError::StatementDml { .. } => (Exit::Data, None),
-        ExtractError::Interrupted | ExtractError::StreamEnded | ExtractError::Catalog(_) => (Exit::Unavailable, None),
+        ExtractError::Interrupted
+        | ExtractError::StreamEnded
+        | ExtractError::Catalog(_)
+        | ExtractError::Snapshot(_) => (Exit::Unavailable, None),
         ExtractError::CommitterGone | ExtractError::Seal(_) | ExtractError::Panicked { .. } => {
             (Exit::Internal, Some("please report this with the log around it"))
         }
@@ -141,7 +144,7 @@ fn of_apply(error: &ApplyError) -> Verdict {
         ApplyError::Warehouse(e) => of_warehouse(e),
         ApplyError::Log(e) => of_log(e),
         ApplyError::Store(e) | ApplyError::Schema(SchemaError::Store(e)) => (of_store(e), None),
-        ApplyError::Schema(_) | ApplyError::Unsupported(_) => (Exit::Data, None),
+        ApplyError::Schema(_) => (Exit::Data, None),
         ApplyError::Undecided { .. } => (Exit::Fenced, None),
     }
 }

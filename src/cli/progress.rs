@@ -1,5 +1,7 @@
 //! Progress: one live line on a terminal, a log line now and then otherwise.
 
+mod bars;
+
 use std::{
     future::Future,
     io::IsTerminal,
@@ -7,9 +9,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::{sync::watch, time::MissedTickBehavior};
 
+use self::bars::{Bars, Seen};
 use super::logging;
 use crate::{
     metrics::Metrics,
@@ -53,6 +56,8 @@ pub(super) async fn beside<T>(metrics: Arc<Metrics>, mode: ProgressMode, work: i
 /// Shows progress until `stop` turns `true` or its sender is gone, then once more. Cancel safe.
 async fn report(metrics: Arc<Metrics>, mode: ProgressMode, mut stop: watch::Receiver<bool>) {
     let bar = (mode == ProgressMode::Line).then(bar);
+    let (mut bars, mut seen) = (bar.as_ref().map(|(_, terminal)| Bars::new(terminal.clone())), Seen::default());
+    let bar = bar.map(|(bar, _)| bar);
     let mut clock = tokio::time::interval(if bar.is_some() { LINE_EVERY } else { LOG_EVERY });
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     clock.tick().await;
@@ -76,7 +81,15 @@ async fn report(metrics: Arc<Metrics>, mode: ProgressMode, mut stop: watch::Rece
         match &bar {
             Some(bar) if ended => bar.finish_and_clear(),
             Some(bar) => bar.set_message(line(&shown)),
-            None => log(&shown),
+            None => {
+                log(&shown);
+                seen.log(&current.tables);
+            }
+        }
+        match &mut bars {
+            Some(bars) if ended => bars.clear(),
+            Some(bars) => bars.show(&current.tables),
+            None => {}
         }
         if ended {
             if bar.is_some() {
@@ -87,15 +100,17 @@ async fn report(metrics: Arc<Metrics>, mode: ProgressMode, mut stop: watch::Rece
     }
 }
 
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+/// The live line, and where bars go above it.
+fn bar() -> (ProgressBar, MultiProgress) {
+    let terminal = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+    let bar = terminal.add(ProgressBar::new_spinner());
     // The template is a constant; should it ever not parse, the standard one is drawn.
     if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
         bar.set_style(style);
     }
     bar.enable_steady_tick(LINE_EVERY);
-    logging::share_terminal_with(&bar);
-    bar
+    logging::share_terminal_with(&terminal);
+    (bar, terminal)
 }
 
 /// The live line.

@@ -29,6 +29,15 @@ impl Pattern {
         self.alternatives.iter().any(|(d, t)| covers(d, database) && covers(t, table))
     }
 
+    /// The text of a pattern that covers one table alone.
+    pub fn exactly(database: &str, table: &str) -> String {
+        let plain = |name: &str| {
+            let special = |c: char| matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | ',' | '\\' | '.');
+            name.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect::<String>()
+        };
+        format!("{}.{}", plain(database), plain(table))
+    }
+
     /// Whether the pattern covers every table.
     pub fn is_everything(&self) -> bool {
         self.alternatives.iter().any(|(d, t)| *d == [Token::Any] && *t == [Token::Any])

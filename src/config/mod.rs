@@ -18,6 +18,7 @@ mod schema;
 mod secret;
 mod shape;
 mod short_form;
+mod snapshot;
 mod source;
 mod tables;
 #[cfg(test)]
@@ -41,9 +42,10 @@ pub use rules::{TablePolicy, TableRules};
 pub use schema::{reference_table, schema};
 pub use secret::{MASK, Secret, mask_urls};
 pub use short_form::ShortForm;
+pub use snapshot::Snapshot;
 pub use source::{LONE_SHARD, SERVER_IDS, Source, SourceUrl, StartPoint, Tls, TlsMode};
 pub use tables::{
-    Deletes, InvalidText, KeyScope, LakeChanges, LongText, TableRule, TargetTemplate, TinyInt1, ZeroDates,
+    Deletes, InvalidText, KeyScope, LakeChanges, LongText, Publish, TableRule, TargetTemplate, TinyInt1, ZeroDates,
 };
 pub use units::{ByteSize, Span};
 pub use validate::Role;
@@ -71,6 +73,9 @@ pub struct Config {
     /// Which tables are copied, and how.
     #[serde(default)]
     pub table: Vec<TableRule>,
+    /// How tables are read whose rows are not in the lake yet.
+    #[serde(default)]
+    pub snapshot: Snapshot,
     /// Bounds on memory and batches.
     #[serde(default)]
     pub limits: Limits,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    ColumnRule, Deletes, DistKey, InvalidText, KeyScope, LakeChanges, LongText, TableRule, TinyInt1, ZeroDates,
+    ColumnRule, Deletes, DistKey, InvalidText, KeyScope, LakeChanges, LongText, Publish, TableRule, TinyInt1, ZeroDates,
 };
 use crate::model::Target;
 
@@ -26,6 +26,8 @@ pub struct TablePolicy {
     pub deletes: Deletes,
     /// Which changes the lake keeps.
     pub lake: LakeChanges,
+    /// When rows of a snapshot show.
+    pub publish: Publish,
     /// Tables of one group are merged together.
     pub group: String,
     /// What TINYINT(1) becomes.
@@ -74,6 +76,7 @@ impl TableRules {
             updated_at: rule.updated_at.clone(),
             deletes: rule.deletes,
             lake: rule.lake,
+            publish: rule.publish,
             group: rule.group.clone(),
             tinyint1: rule.tinyint1,
             zero_dates: rule.zero_dates,

@@ -48,9 +48,10 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 4_294_967_295u32))]
     pub server_id: Option<u32>,
-    /// Where a shard without a log begins: `earliest` (the oldest binlog that is still there), `latest` (what is
-    /// committed from now on), or a GTID set that counts as already read. A shard that has a log resumes from it and
-    /// this is not looked at. Default `latest`, because old binlogs without the tables' earlier rows are rarely wanted.
+    /// Where a shard without a log begins: `snapshot` (all rows that the captured tables have, then what is committed from
+    /// now on), `earliest` (the oldest binlog that is still there), `latest` (what is committed from now on), or a GTID
+    /// set that counts as already read. A shard that has a log resumes from it; with `snapshot` the rows of captured
+    /// tables that its log does not know are read too. Default `snapshot`.
     #[serde(default)]
     pub start: StartPoint,
     /// Interval of the heartbeats asked of the server while nothing is written; three missed ones count as a lost
@@ -146,10 +147,12 @@ pub enum TlsMode {
 /// Where a shard without a log begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StartPoint {
+    /// The rows of all captured tables, then what is committed from now on.
+    #[default]
+    Snapshot,
     /// The oldest binlog that is still there.
     Earliest,
     /// What is committed from now on.
-    #[default]
     Latest,
     /// What follows a GTID set, in the server's text form without white space.
     Gtid(String),
@@ -160,6 +163,7 @@ impl FromStr for StartPoint {
 
     fn from_str(text: &str) -> Result<Self, Misfit> {
         match text.trim() {
+            "snapshot" => Ok(Self::Snapshot),
             "earliest" => Ok(Self::Earliest),
             "latest" => Ok(Self::Latest),
             other => {
@@ -167,10 +171,10 @@ impl FromStr for StartPoint {
                 if !set.is_empty() && set.split(',').all(looks_like_gtid) {
                     return Ok(Self::Gtid(set));
                 }
-                let hint = super::problem::suggestion(other, ["earliest", "latest"]);
+                let hint = super::problem::suggestion(other, ["snapshot", "earliest", "latest"]);
                 Err(Misfit::new(
                     format!("not a start point{hint}"),
-                    "write \"earliest\", \"latest\" or a GTID set such as \"3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5\"",
+                    "write \"snapshot\", \"earliest\", \"latest\" or a GTID set such as \"3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5\"",
                 ))
             }
         }
@@ -196,6 +200,7 @@ fn looks_like_gtid(member: &str) -> bool {
 impl fmt::Display for StartPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Snapshot => "snapshot",
             Self::Earliest => "earliest",
             Self::Latest => "latest",
             Self::Gtid(set) => set,

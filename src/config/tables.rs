@@ -40,6 +40,9 @@ pub struct TableRule {
     /// Which changes the lake keeps. Default `net`.
     #[serde(default)]
     pub lake: LakeChanges,
+    /// When rows of a snapshot show in the target. Default `when_complete`.
+    #[serde(default)]
+    pub publish: Publish,
     /// Tables of one group are merged in one transaction, so that what one source transaction wrote becomes visible
     /// together; groups are independent of each other. Default `main`.
     #[serde(default = "default_group")]
@@ -95,6 +98,7 @@ impl TableRule {
             updated_at: None,
             deletes: Deletes::default(),
             lake: LakeChanges::default(),
+            publish: Publish::default(),
             group: default_group(),
             tinyint1: TinyInt1::default(),
             zero_dates: ZeroDates::default(),
@@ -142,6 +146,17 @@ pub enum LakeChanges {
     Net,
     /// Every change.
     All,
+}
+
+/// When rows of a snapshot show in the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Publish {
+    /// When all of them are in the lake; until then the target's rows of that source table stay as they are.
+    #[default]
+    WhenComplete,
+    /// As they come. Changes made meanwhile follow when all are there.
+    Progressively,
 }
 
 /// What TINYINT(1) becomes.

@@ -111,11 +111,52 @@ impl Shape {
         Ok(if negative { -value } else { value })
     }
 
+    fn scale(self) -> usize {
+        usize::from(self.fraction_groups) * 9 + usize::from(self.tail)
+    }
+
+    /// Sign, whole digits without leading zeros (ZEROFILL columns have some) and fraction of a printed number.
+    fn parts(self, text: &[u8]) -> Result<(bool, &[u8], &[u8]), NotDecimal> {
+        let (negative, digits) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
+        let point = digits.iter().position(|b| *b == b'.');
+        let (whole, fraction) = match point {
+            Some(point) => (digits.get(..point).ok_or(NotDecimal)?, digits.get(point + 1..).ok_or(NotDecimal)?),
+            None => (digits, &[][..]),
+        };
+        let zeros = whole.iter().take_while(|b| **b == b'0').count();
+        let whole = whole.get(zeros..).ok_or(NotDecimal)?;
+        let numeric = whole.iter().chain(fraction).all(u8::is_ascii_digit);
+        let fits = whole.len() + self.scale() <= usize::from(self.precision) && fraction.len() == self.scale();
+        if numeric && fits && !digits.is_empty() { Ok((negative, whole, fraction)) } else { Err(NotDecimal) }
+    }
+
+    /// The number without its point, from its printed form. The precision must be at most 38.
+    pub(super) fn unscaled_text(self, text: &[u8]) -> Result<i128, NotDecimal> {
+        let (negative, whole, fraction) = self.parts(text)?;
+        let digits = whole.iter().chain(fraction);
+        let value = digits.fold(0_i128, |value, digit| value.wrapping_mul(10).wrapping_add(i128::from(digit - b'0')));
+        Ok(if negative { -value } else { value })
+    }
+
+    /// Appends a printed number in the form of [`write_text`](Self::write_text).
+    pub(super) fn normal_text(self, text: &[u8], out: &mut Vec<u8>) -> Result<(), NotDecimal> {
+        let (negative, whole, fraction) = self.parts(text)?;
+        if negative && whole.iter().chain(fraction).any(|digit| *digit != b'0') {
+            out.push(b'-');
+        }
+        out.extend_from_slice(if whole.is_empty() { b"0" } else { whole });
+        if self.scale() > 0 {
+            out.push(b'.');
+            out.extend_from_slice(fraction);
+        }
+        Ok(())
+    }
+
     /// Appends the number as MySQL prints it.
     pub(super) fn write_text(self, packed: &[u8], out: &mut Vec<u8>) -> Result<(), NotDecimal> {
         let mut digits = Vec::with_capacity(usize::from(self.precision));
         let negative = self.groups(packed, |group, width| write_padded(group, usize::from(width), &mut digits))?;
-        let scale = usize::from(self.fraction_groups) * 9 + usize::from(self.tail);
+        let scale = self.scale();
         let (whole, fraction) = digits.split_at_checked(digits.len() - scale).ok_or(NotDecimal)?;
         if negative && digits.iter().any(|digit| *digit != b'0') {
             out.push(b'-');

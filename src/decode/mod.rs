@@ -3,6 +3,7 @@
 //! A [`Plan`] is compiled once per TABLE_MAP content; [`Rows`] walks the images of one rows event by it and appends
 //! values to a [`ChunkBuilder`]. No value is allocated on its own, and no row exists in between.
 
+mod cells;
 pub mod charset;
 pub mod chunk;
 mod column;

@@ -277,7 +277,7 @@ impl Plan {
 
     /// The failure in words.
     #[cold]
-    fn explain(&self, failed: &Failed) -> DecodeError {
+    pub(super) fn explain(&self, failed: &Failed) -> DecodeError {
         let Some(op) = self.ops.get(failed.column) else { return DecodeError::Truncated };
         let (column, source_type) = self.describe(op);
         DecodeError::Value { column, source_type, fault: failed.fault }

@@ -34,7 +34,7 @@ fn fraction_micros(bytes: usize, raw: u64) -> i64 {
 
 /// Days since 1970-01-01 of a day in the proleptic Gregorian calendar.
 #[inline]
-fn days(year: u32, month: u32, day: u32) -> Result<i32, NoDate> {
+pub(super) fn days(year: u32, month: u32, day: u32) -> Result<i32, NoDate> {
     if year == 0 && month == 0 && day == 0 {
         return Err(NoDate::Zero);
     }
@@ -63,7 +63,7 @@ fn days_in_month(year: u32, month: u32) -> u32 {
 
 /// Microseconds since the epoch of a wall-clock time.
 #[inline]
-fn wall_clock(date: (u32, u32, u32), time: (u32, u32, u32), micros: i64) -> Result<i64, NoDate> {
+pub(super) fn wall_clock(date: (u32, u32, u32), time: (u32, u32, u32), micros: i64) -> Result<i64, NoDate> {
     let (hour, minute, second) = time;
     if hour > 23 || minute > 59 || second > 59 || micros >= MICROS_PER_SECOND {
         return Err(NoDate::Corrupt);
@@ -126,10 +126,24 @@ pub(super) fn write_time(raw: u64, fsp: u8, out: &mut Vec<u8>) -> Result<(), NoD
     if micros >= MICROS_PER_SECOND {
         return Err(NoDate::Corrupt);
     }
-    write_clock(value < 0, (whole >> 12, whole >> 6 & 63, whole & 63), out)?;
+    write_time_of(value < 0, (whole >> 12, whole >> 6 & 63, whole & 63), micros as u32, fsp, out)
+}
+
+/// Appends TIME from its parts, as [`write_time`].
+pub(super) fn write_time_of(
+    negative: bool,
+    clock: (u32, u32, u32),
+    micros: u32,
+    fsp: u8,
+    out: &mut Vec<u8>,
+) -> Result<(), NoDate> {
+    if i64::from(micros) >= MICROS_PER_SECOND {
+        return Err(NoDate::Corrupt);
+    }
+    write_clock(negative, clock, out)?;
     if fsp > 0 {
         out.push(b'.');
-        let scaled = micros as u32 / 10_u32.pow(6 - u32::from(fsp.min(6)));
+        let scaled = micros / 10_u32.pow(6 - u32::from(fsp.min(6)));
         write_padded(scaled, usize::from(fsp), out);
     }
     Ok(())

@@ -187,7 +187,7 @@ macro_rules! push {
     }};
 }
 
-fn bytes_of(column: &mut ColumnBuilder) -> Result<&mut Bytes, Fault> {
+pub(super) fn bytes_of(column: &mut ColumnBuilder) -> Result<&mut Bytes, Fault> {
     match &mut column.values {
         Values::Bytes(bytes) => Ok(bytes),
         _ => Err(Fault::Type),
@@ -334,12 +334,7 @@ fn append_other(
             }
         },
         Read::Enum { size, labels } => {
-            let index = cursor.uint(usize::from(size))? as usize;
-            // Index 0 is the empty text that MySQL stores for an invalid value.
-            if let Some(index) = index.checked_sub(1) {
-                let label = plan.labels(labels).get(index).ok_or(Fault::Label)?;
-                out.open().extend_from_slice(label.as_bytes());
-            }
+            write_label(cursor.uint(usize::from(size))? as usize, plan.labels(labels), out.open())?;
         }
         Read::Set { size, labels } => write_set(cursor.uint(usize::from(size))?, plan.labels(labels), out.open())?,
         Read::DecimalText(shape) => {
@@ -373,8 +368,16 @@ fn convert(charset: &Charset, losses: Losses, value: &[u8], out: &mut Vec<u8>) -
     }
 }
 
+/// Appends the label of an ENUM value. Number 0 is the empty text that MySQL stores for an invalid value.
+pub(super) fn write_label(number: usize, labels: &[Box<str>], out: &mut Vec<u8>) -> Result<(), Fault> {
+    if let Some(index) = number.checked_sub(1) {
+        out.extend_from_slice(labels.get(index).ok_or(Fault::Label)?.as_bytes());
+    }
+    Ok(())
+}
+
 /// Appends the labels whose bits are set, with commas between them.
-fn write_set(mut mask: u64, labels: &[Box<str>], out: &mut Vec<u8>) -> Result<(), Fault> {
+pub(super) fn write_set(mut mask: u64, labels: &[Box<str>], out: &mut Vec<u8>) -> Result<(), Fault> {
     let mut first = true;
     while mask != 0 {
         let label = labels.get(mask.trailing_zeros() as usize).ok_or(Fault::Label)?;

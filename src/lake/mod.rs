@@ -5,6 +5,7 @@
 //! - [`log`]: the commit log, its one writer and its readers.
 //! - [`schemas`]: table schemas by id.
 //! - [`parquet`]: rows to files and back.
+//! - [`requests`]: what commands ask of a running extractor.
 //! - [`consumers`]: who applies the logs, and how far.
 
 pub mod clock;
@@ -13,6 +14,7 @@ pub mod log;
 pub mod parquet;
 pub mod paths;
 pub mod proof;
+pub mod requests;
 pub mod schemas;
 pub mod store;
 

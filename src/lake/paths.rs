@@ -145,6 +145,11 @@ pub fn request(id: &str) -> ObjectPath {
 /// `requests/`
 pub const REQUESTS: &str = "requests/";
 
+/// `snapshots/<origin>/<seq>.json`: how far a snapshot that is under way has been read. Holds keys, which are row values.
+pub fn snapshot(origin: &Origin, seq: Seq) -> ObjectPath {
+    ObjectPath(format!("snapshots/{}/{seq}.json", origin_part(origin)))
+}
+
 /// `consumers/<name>.json`: who applies the logs, and how far.
 pub fn consumer(name: &str) -> ObjectPath {
     ObjectPath(format!("consumers/{}.json", part(name)))

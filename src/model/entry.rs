@@ -113,7 +113,8 @@ pub struct Known {
     /// Why values of old rows are no longer right in the warehouse (a DDL changed them without events).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs_snapshot: Option<String>,
-    /// Number of a snapshot that has begun and not ended: a new writer resumes it or begins another.
+    /// Number of a snapshot that has begun and not ended. A new writer resumes it, unless the origin was parked or needs
+    /// another one meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Seq>,
 }
@@ -133,10 +134,14 @@ impl Catalog {
             // Stale rows are gone with all others.
             Step::Floor(f) if f.cause == FloorCause::Truncate => self.change(&f.origin, |k| k.needs_snapshot = None),
             Step::Floor(_) => false,
-            Step::SnapshotBegin { origin, seq } => self.change(origin, |k| k.snapshot = Some(*seq)),
+            // Its rows arrive again from here on, and the snapshot brings those that are missing.
+            Step::SnapshotBegin { origin, seq } => self.change(origin, |k| {
+                k.snapshot = Some(*seq);
+                k.parked = None;
+                k.needs_snapshot = None;
+            }),
             Step::SnapshotEnd { origin, .. } => self.change(origin, |k| {
                 k.snapshot = None;
-                k.parked = None;
                 k.needs_snapshot = None;
             }),
             // Also one whose schema was never understood: the reason must survive the writer.

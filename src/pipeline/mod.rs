@@ -5,6 +5,7 @@ pub mod check;
 pub mod definitions;
 pub mod extract;
 pub mod open;
+pub mod request;
 pub mod run;
 pub mod status;
 pub mod verify;

@@ -9,6 +9,7 @@ use crate::{
         parquet::{Codec, Form},
         paths,
     },
+    pipeline::extract::SnapshotOptions,
     source::mysql::{
         connect::{Address, Secret, TlsMode},
         start::StartPoint,
@@ -160,9 +161,21 @@ pub fn identity(source: &Source, pipeline: &str, hostname: &str) -> Identity {
     Identity { server_id, replica_uuid, heartbeat: source.heartbeat.get() }
 }
 
+/// How a source's tables are read by snapshots.
+pub fn snapshots(config: &Config, source: &Source) -> SnapshotOptions {
+    SnapshotOptions {
+        of_unknown: source.start == config::StartPoint::Snapshot,
+        connections: config.snapshot.connections as usize,
+        chunk_rows_max: config.snapshot.chunk_rows_max,
+        rows_per_second: config.snapshot.rows_per_second,
+        threads_running_max: config.snapshot.threads_running_max,
+    }
+}
+
 /// Where a shard without a log begins.
 pub fn start(source: &Source) -> StartPoint {
     match &source.start {
+        config::StartPoint::Snapshot => StartPoint::Anchor,
         config::StartPoint::Earliest => StartPoint::Earliest,
         config::StartPoint::Latest => StartPoint::Latest,
         config::StartPoint::Gtid(set) => StartPoint::Gtids(set.clone()),

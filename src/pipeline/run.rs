@@ -174,6 +174,8 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
             address: open::address(source),
             identity: open::identity(source, &config.pipeline, &plan.hostname),
             start: open::start(source),
+            snapshots: open::snapshots(config, source),
+            parts: extract::Parts::default(),
             rules: Arc::clone(&shared.rules),
             store: Arc::clone(&shared.store),
             schemas: Arc::clone(&shared.schemas),

@@ -14,6 +14,7 @@ mod number;
 mod opaque;
 #[cfg(test)]
 mod tests;
+pub(crate) mod text;
 
 use thiserror::Error;
 

@@ -1,88 +1,310 @@
-//! Origins that stayed behind try again, each from its own place, at the beginning of every session.
+//! Origins that are not where their shard stands: parked ones that try again, and those whose snapshot is under way.
 //!
-//! An origin that is parked here has all its rows in the lake. When the cause is mended, they are applied up to where the
-//! group stands, and the exception ends in the transaction that applies the last of them.
+//! Each has a place of its own in the log, from which its steps are still to be applied. One step a round brings it forward by one
+//! tick at most, so that the group goes on meanwhile; the exception ends in the transaction that reaches the group's place.
+//!
+//! **Parked.** An origin that was parked here has all its rows in the lake. At the beginning of a session it tries once more.
+//!
+//! **Held.** From a snapshot's beginning on, an origin waits there until the log has the end. Then the chunks are loaded, *all of
+//! them before any change*: a delete leaves no trace in the target, so a chunk that was read before it and stored behind it
+//! would bring the row back. Then follows everything from the beginning on, in which the end is the floor that sweeps what the
+//! chunks did not bring. With `publish = "progressively"` chunks are loaded as they come, and only the changes wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     ApplyError,
     cursor::{Cursor, Scope, Work},
+    hold,
     session::Session,
     tick::Tick,
 };
 use crate::{
+    config::Publish,
     lake::LogReader,
-    model::Origin,
-    warehouse::{Exception, ExceptionChange, ExceptionKind, GroupState, LogPosition},
+    model::{Origin, Seq, Step, Target},
+    warehouse::{Exception, ExceptionChange, ExceptionKind, LogPosition},
 };
 
-/// Tries to bring every origin with an exception to where its shard stands.
-///
-/// # Errors
-/// What concerns the whole session. A table that fails again stays parked.
-pub(super) async fn run(session: &mut Session<'_>, state: &GroupState) -> Result<(), ApplyError> {
-    for (origin, exception) in &state.exceptions {
-        if exception.kind == ExceptionKind::Held || !session.apply.owns(origin) {
-            continue;
-        }
-        let Some(end) = session.stands(&origin.shard) else { continue };
-        if origin_caught_up(session, origin, exception, end).await? {
-            tracing::info!(%origin, "the table has caught up");
-            session.behind.remove(origin);
-        }
-    }
-    Ok(())
+/// An origin with a place of its own.
+#[derive(Debug)]
+pub(super) struct CatchUp {
+    origin: Origin,
+    /// Where the warehouse has it.
+    stands: LogPosition,
+    phase: Phase,
+    /// Reads from where the phase is.
+    reading: Option<(LogReader, Cursor)>,
 }
 
-async fn origin_caught_up(
-    session: &mut Session<'_>,
-    origin: &Origin,
-    exception: &Exception,
-    end: LogPosition,
-) -> Result<bool, ApplyError> {
-    let Some((mut log, log_id)) = session.reader_from(&origin.shard, exception.position).await? else {
-        return Ok(false);
-    };
-    let mut cursor = Cursor::new(origin.shard.clone(), log_id, exception.position);
-    let scope = Scope::Only(origin.clone());
-    let mut stands = exception.position;
-    while stands < end {
-        read_until(&mut log, &mut cursor, end).await?;
+#[derive(Debug)]
+enum Phase {
+    /// It failed in this session; the next one tries again.
+    Parked,
+    /// A snapshot began where it stands.
+    Held {
+        /// Chunks in front of this place are loaded.
+        loaded: LogPosition,
+        /// The snapshot that is complete, and the place behind its end.
+        complete: Option<(Seq, LogPosition)>,
+        /// The log may have an end that was not looked for.
+        look: bool,
+    },
+    /// Its steps are applied in order.
+    Following {
+        /// The snapshot whose rows are loaded, and where it began.
+        snapshot: Option<(Seq, LogPosition)>,
+        /// Why it was parked, to be kept until it arrives.
+        reason: String,
+    },
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stepped {
+    /// Nothing: it waits.
+    Idle,
+    /// It came forward.
+    Moved,
+    /// It is where the group stands.
+    Arrived,
+}
+
+impl CatchUp {
+    /// What the warehouse says of an origin at the beginning of a session.
+    pub(super) fn of(origin: &Origin, exception: &Exception) -> Self {
+        let phase = match exception.kind {
+            ExceptionKind::Held => Phase::Held {
+                loaded: hold::loaded(&exception.reason).unwrap_or(exception.position),
+                complete: None,
+                look: true,
+            },
+            ExceptionKind::Parked | ExceptionKind::CatchingUp => {
+                Phase::Following { snapshot: hold::followed(&exception.reason), reason: exception.reason.clone() }
+            }
+        };
+        Self { origin: origin.clone(), stands: exception.position, phase, reading: None }
+    }
+
+    /// An origin that a tick has parked.
+    pub(super) fn parked(origin: Origin, stands: LogPosition) -> Self {
+        Self { origin, stands, phase: Phase::Parked, reading: None }
+    }
+
+    /// An origin whose snapshot began at `begun`.
+    pub(super) fn held(origin: Origin, begun: LogPosition) -> Self {
+        let phase = Phase::Held { loaded: begun, complete: None, look: false };
+        Self { origin, stands: begun, phase, reading: None }
+    }
+
+    pub(super) fn is_parked(&self) -> bool {
+        matches!(self.phase, Phase::Parked)
+    }
+
+    /// Where the warehouse has it.
+    pub(super) fn stands(&self) -> LogPosition {
+        self.stands
+    }
+
+    /// The group passed the end of a snapshot of the origin.
+    pub(super) fn snapshot_ended(&mut self) {
+        if let Phase::Held { look, .. } = &mut self.phase {
+            *look = true;
+        }
+    }
+
+    /// One tick forward, if there is something to do.
+    ///
+    /// # Errors
+    /// What concerns the whole session. A table that fails is parked.
+    pub(super) async fn step(&mut self, session: &mut Session<'_>) -> Result<Stepped, ApplyError> {
+        let Some(end) = session.stands(&self.origin.shard) else { return Ok(Stepped::Idle) };
+        match self.phase {
+            Phase::Parked => Ok(Stepped::Idle),
+            Phase::Held { .. } => self.load(session, end).await,
+            Phase::Following { .. } => self.follow(session, end).await,
+        }
+    }
+
+    /// Loads chunks; turns to following when all are there.
+    async fn load(&mut self, session: &mut Session<'_>, end: LogPosition) -> Result<Stepped, ApplyError> {
+        let Phase::Held { loaded, complete, look } = &mut self.phase else { return Ok(Stepped::Idle) };
+        if complete.is_none() && std::mem::take(look) {
+            *complete = find_end(session, &self.origin, self.stands, end).await?;
+        }
+        let progressively = session.apply.publish(&self.origin) == Publish::Progressively;
+        let (of, limit) = match *complete {
+            Some((seq, behind)) => (Some(seq), behind),
+            None if progressively => (None, end),
+            None => return Ok(Stepped::Idle),
+        };
+        let loaded = *loaded;
+        if loaded >= limit {
+            let Some(seq) = of else { return Ok(Stepped::Idle) };
+            let (snapshot, reason) = (Some((seq, self.stands)), hold::follows(seq, self.stands));
+            self.phase = Phase::Following { snapshot, reason };
+            self.reading = None;
+            return Ok(Stepped::Moved);
+        }
+        let scope = Scope::Chunks { origin: self.origin.clone(), of };
+        let Some((work, reached)) = self.gather(session, loaded, limit, &scope).await? else {
+            return Ok(Stepped::Idle);
+        };
+        if reached <= loaded {
+            return Ok(Stepped::Idle);
+        }
+        if !work.is_empty() {
+            let (position, reason) = (self.stands, hold::held(self.stands, reached));
+            let to = Exception { kind: ExceptionKind::Held, position, reason };
+            if !self.perform(session, work, Some(to), None).await? {
+                return Ok(Stepped::Idle);
+            }
+        }
+        if let Phase::Held { loaded, .. } = &mut self.phase {
+            *loaded = reached;
+        }
+        Ok(Stepped::Moved)
+    }
+
+    /// Applies steps in order up to where the group stands, or to the beginning of another snapshot.
+    async fn follow(&mut self, session: &mut Session<'_>, end: LogPosition) -> Result<Stepped, ApplyError> {
+        let Phase::Following { snapshot, reason } = &self.phase else { return Ok(Stepped::Idle) };
+        let (snapshot, reason) = (*snapshot, reason.clone());
+        let scope = Scope::Only {
+            origin: self.origin.clone(),
+            target: session.apply.target(&self.origin),
+            loaded: snapshot.map(|(seq, _)| seq),
+        };
+        let Some((work, reached)) = self.gather(session, self.stands, end, &scope).await? else {
+            return Ok(Stepped::Idle);
+        };
+        let begins = work.held.is_some();
+        if reached == self.stands && !begins && reached < end {
+            // The log ends before the group's place: it was cut off, which the group's own reader reports.
+            return Ok(Stepped::Idle);
+        }
+        let to = match (begins, reached < end) {
+            (true, _) => Some(Exception { kind: ExceptionKind::Held, position: reached, reason: String::new() }),
+            (false, true) => Some(Exception { kind: ExceptionKind::CatchingUp, position: reached, reason }),
+            (false, false) => None,
+        };
+        // What is loaded is not loaded again unless it has to begin anew.
+        let again_from = snapshot.map(|(_, begun)| begun);
+        if !self.perform(session, work, to, again_from).await? {
+            return Ok(Stepped::Idle);
+        }
+        self.stands = reached;
+        if begins {
+            *self = Self::held(self.origin.clone(), reached);
+            self.snapshot_ended();
+            return Ok(Stepped::Moved);
+        }
+        Ok(if reached < end { Stepped::Moved } else { Stepped::Arrived })
+    }
+
+    /// Reads on from `from` and takes what one tick can do; `None` where the shard's log is not open.
+    async fn gather(
+        &mut self,
+        session: &Session<'_>,
+        from: LogPosition,
+        limit: LogPosition,
+        scope: &Scope,
+    ) -> Result<Option<(Work, LogPosition)>, ApplyError> {
+        let fits = self.reading.as_ref().is_some_and(|(_, cursor)| cursor.position() == from);
+        if !fits {
+            let Some((log, log_id)) = session.reader_from(&self.origin.shard, from).await? else { return Ok(None) };
+            self.reading = Some((log, Cursor::new(self.origin.shard.clone(), log_id, from)));
+        }
+        let Some((log, cursor)) = &mut self.reading else { return Ok(None) };
+        let whole = read_until(log, cursor, limit).await?;
         let mut work = Work::default();
-        cursor.take(&mut work, session.apply.tick_bytes, &scope, &|_| true)?;
-        let reached = cursor.position().min(end);
-        let to = (reached < end).then(|| Exception {
-            kind: ExceptionKind::CatchingUp,
-            position: reached,
-            reason: exception.reason.clone(),
-        });
-        let change = ExceptionChange { origin: origin.clone(), from: Some(stands), to };
-        let began = BTreeMap::from([(origin.shard.clone(), stands)]);
-        let tick = Tick { work, moves: Vec::new(), exceptions: vec![change], began };
+        cursor.take(&mut work, session.apply.tick_bytes, scope, &|_| true);
+        let reached = cursor.position().min(limit);
+        if !whole {
+            // The steps behind the limit were cut off: they have to be read again.
+            self.reading = None;
+        }
+        Ok(Some((work, reached)))
+    }
+
+    /// Does the tick; `false` when the origin was parked in it.
+    async fn perform(
+        &mut self,
+        session: &mut Session<'_>,
+        work: Work,
+        to: Option<Exception>,
+        again_from: Option<LogPosition>,
+    ) -> Result<bool, ApplyError> {
+        let change = ExceptionChange { origin: self.origin.clone(), from: Some(self.stands), to };
+        let began = BTreeMap::from([(self.origin.shard.clone(), self.stands)]);
+        let tick = Tick { work, moves: Vec::new(), exceptions: vec![change], began, again_from };
+        let rows = tick.work.rows.get(&self.origin.shard).copied().unwrap_or_default();
         let parked: BTreeSet<Origin> =
             session.apply.perform(&session.fence, &mut session.number, &mut session.targets, tick).await?;
-        if parked.contains(origin) {
+        if parked.contains(&self.origin) {
+            *self = Self::parked(self.origin.clone(), again_from.unwrap_or(self.stands));
             return Ok(false);
         }
-        if reached == stands {
-            // The log ends before the group's place: it was cut off, which the group's own reader reports.
-            return Ok(false);
-        }
-        stands = reached;
+        session.apply.metrics.shard(&self.origin.shard).applied(0, rows, 0);
+        Ok(true)
     }
-    Ok(true)
 }
 
-/// Reads ahead up to where the group stands, and not a step further.
-async fn read_until(log: &mut LogReader, cursor: &mut Cursor, end: LogPosition) -> Result<(), ApplyError> {
-    let last = if end.step > 0 { end.entry } else { end.entry.saturating_sub(1) };
+/// Looks for the end of the snapshot that began at `begun`, or of one that began anew behind it.
+async fn find_end(
+    session: &Session<'_>,
+    origin: &Origin,
+    begun: LogPosition,
+    end: LogPosition,
+) -> Result<Option<(Seq, LogPosition)>, ApplyError> {
+    let Some((mut log, _)) = session.reader_from(&origin.shard, begun).await? else { return Ok(None) };
+    let mut newest = None;
+    while log.next_number() <= end.entry {
+        let Some(entry) = log.next().await? else { break };
+        let number = entry.entry.number;
+        for (step, place) in entry.entry.steps.iter().zip(0..) {
+            let place = LogPosition { entry: number, step: place };
+            if place < begun || step.origin() != origin {
+                continue;
+            }
+            if place >= end {
+                return Ok(None);
+            }
+            match step {
+                Step::SnapshotBegin { seq, .. } => newest = Some(*seq),
+                Step::SnapshotEnd { seq, .. } if newest == Some(*seq) => {
+                    return Ok(Some((*seq, LogPosition { entry: number, step: place.step + 1 })));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Reads ahead up to `limit`, and not a step further. Answers whether the cursor can go on behind it: not where an entry was cut.
+async fn read_until(log: &mut LogReader, cursor: &mut Cursor, limit: LogPosition) -> Result<bool, ApplyError> {
+    let last = if limit.step > 0 { limit.entry } else { limit.entry.saturating_sub(1) };
+    let mut whole = true;
     while cursor.wants_more() && cursor.next_entry() <= last {
         let Some(mut entry) = log.next().await? else { break };
-        if entry.entry.number == end.entry {
-            entry.entry.steps.truncate(usize::try_from(end.step).unwrap_or(usize::MAX));
+        if entry.entry.number == limit.entry {
+            entry.entry.steps.truncate(usize::try_from(limit.step).unwrap_or(usize::MAX));
+            whole = false;
         }
         cursor.push(entry.entry);
     }
-    Ok(())
+    Ok(whole)
+}
+
+impl super::Apply {
+    /// When rows of an origin's snapshot show.
+    pub(super) fn publish(&self, origin: &Origin) -> Publish {
+        self.rules.resolve(&origin.database, &origin.table).map(|rule| rule.publish).unwrap_or_default()
+    }
+
+    /// Where an origin's rows go.
+    fn target(&self, origin: &Origin) -> Option<Target> {
+        self.rules.resolve(&origin.database, &origin.table).map(|rule| rule.target)
+    }
 }

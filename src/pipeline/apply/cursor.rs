@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
-    model::{ColumnDefault, Digest, Entry, FileStep, Floor, Origin, Seq, Shard, Step, Target},
+    model::{ColumnDefault, Digest, Entry, FileStep, Floor, FloorCause, Origin, Seq, Shard, Step, Target},
     warehouse::LogPosition,
 };
 
@@ -52,6 +52,14 @@ pub struct Work {
     pub rows: BTreeMap<Shard, u64>,
     /// Latest source commit time covered, per shard, UTC microseconds.
     pub committed_at: BTreeMap<Shard, i64>,
+    /// Snapshots that begin, and where: the origin is held from there on.
+    pub begun: BTreeMap<Origin, LogPosition>,
+    /// Origins with an exception of whose snapshots the cursor passed an end.
+    pub ended: BTreeSet<Origin>,
+    /// Origins with an exception of whose snapshots the cursor passed rows.
+    pub passed: BTreeSet<Origin>,
+    /// Where the cursor stopped because another snapshot of its one origin begins there.
+    pub held: Option<LogPosition>,
     /// Origins with rows or floors in the tick: a later schema change of theirs waits for the next tick.
     touched: BTreeSet<Origin>,
 }
@@ -59,17 +67,31 @@ pub struct Work {
 impl Work {
     /// Whether there is nothing to stage, merge or change.
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.schemas.is_empty()
+        self.tables.is_empty() && self.schemas.is_empty() && self.begun.is_empty() && self.ended.is_empty()
     }
 }
 
-/// Which origins a cursor takes.
+/// Which steps a cursor takes.
 #[derive(Clone, Debug)]
 pub enum Scope {
-    /// All of the group but those that have an exception of their own.
+    /// Those of all of the group's origins but these, which have an exception of their own.
     AllBut(BTreeSet<Origin>),
-    /// One origin that catches up.
-    Only(Origin),
+    /// Those of one origin that catches up; rows of snapshots are in the target already.
+    Only {
+        /// The origin.
+        origin: Origin,
+        /// Where its rows lie; unknown where no rule matches it any more.
+        target: Option<Target>,
+        /// The newest snapshot whose rows are in the target.
+        loaded: Option<Seq>,
+    },
+    /// The rows of one origin's snapshots alone.
+    Chunks {
+        /// The origin.
+        origin: Origin,
+        /// Of this snapshot; of every one where it is not known yet which will be complete.
+        of: Option<Seq>,
+    },
 }
 
 /// A group's reading position in one shard's log, with entries that were read ahead.
@@ -81,14 +103,6 @@ pub struct Cursor {
     pub log_id: String,
     place: LogPosition,
     ahead: VecDeque<Entry>,
-}
-
-/// The log asks for something that this version cannot apply.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("entry {entry} of shard {shard} has a snapshot step, which this version cannot apply; use a newer tailwater")]
-pub struct Unsupported {
-    shard: Shard,
-    entry: u64,
 }
 
 impl Cursor {
@@ -134,47 +148,67 @@ impl Cursor {
     /// Moves into `work` what may be done in this tick: whole entries until `work` has `bytes_max` of files, and never past a
     /// schema change with values for old rows while the tick holds rows of that origin.
     ///
-    /// `wanted` says whether an origin belongs to the group; `scope` which of the group's origins this cursor serves.
-    ///
-    /// # Errors
-    /// [`Unsupported`] when a step is from a newer version; nothing behind it is taken.
-    pub fn take(
-        &mut self,
-        work: &mut Work,
-        bytes_max: u64,
-        scope: &Scope,
-        wanted: &dyn Fn(&Origin) -> bool,
-    ) -> Result<(), Unsupported> {
+    /// `wanted` says whether an origin belongs to the group; `scope` which of the group's steps this cursor serves.
+    pub fn take(&mut self, work: &mut Work, bytes_max: u64, scope: &Scope, wanted: &dyn Fn(&Origin) -> bool) {
         while let Some(entry) = self.ahead.front() {
             if work.bytes >= bytes_max {
-                return Ok(());
+                return;
             }
             if let Some((_, latest)) = entry.committed_at {
                 let seen = work.committed_at.entry(self.shard.clone()).or_insert(latest);
                 *seen = latest.max(*seen);
             }
             for step in entry.steps.iter().skip(self.place.step as usize) {
-                let origin = step.origin();
-                let mine = wanted(origin)
-                    && match scope {
-                        Scope::AllBut(others) => !others.contains(origin),
-                        Scope::Only(one) => one == origin,
-                    };
-                if mine && !work.accept(step, &self.shard, entry.number)? {
-                    return Ok(());
+                if wanted(step.origin()) && !work.serve(step, self.place, scope) {
+                    return;
                 }
                 self.place.step += 1;
             }
             self.place = LogPosition { entry: entry.number + 1, step: 0 };
             self.ahead.pop_front();
         }
-        Ok(())
     }
 }
 
 impl Work {
+    /// Takes the step as far as it is the scope's, or says that it has to wait for the next tick.
+    fn serve(&mut self, step: &Step, place: LogPosition, scope: &Scope) -> bool {
+        match scope {
+            Scope::AllBut(others) => {
+                let origin = step.origin();
+                let excepted = others.contains(origin) || self.begun.contains_key(origin);
+                match step {
+                    Step::SnapshotBegin { .. } => _ = self.begun.entry(origin.clone()).or_insert(place),
+                    Step::SnapshotEnd { .. } if excepted => _ = self.ended.insert(origin.clone()),
+                    Step::File(file) if excepted && file.ops.s > 0 => _ = self.passed.insert(origin.clone()),
+                    _ if excepted => {}
+                    _ => return self.accept(step),
+                }
+                true
+            }
+            Scope::Only { origin, .. } | Scope::Chunks { origin, .. } if origin != step.origin() => true,
+            Scope::Only { target, loaded, .. } => match step {
+                Step::SnapshotBegin { seq, .. } if loaded.is_none_or(|loaded| loaded < *seq) => {
+                    self.held = Some(place);
+                    false
+                }
+                Step::File(file) if file.ops.s > 0 => true,
+                Step::SnapshotEnd { origin, seq } => {
+                    let (origin, seq, cause) = (origin.clone(), *seq, FloorCause::Snapshot);
+                    let floor = target.clone().map(|target| Floor { origin, target, seq, cause, committed_at: 0 });
+                    floor.is_none_or(|floor| self.accept(&Step::Floor(floor)))
+                }
+                _ => self.accept(step),
+            },
+            Scope::Chunks { of, .. } => match step {
+                Step::File(file) if file.ops.s > 0 && of.is_none_or(|of| file.seqs.0 == of) => self.accept(step),
+                _ => true,
+            },
+        }
+    }
+
     /// Takes the step, or says that it has to wait for the next tick.
-    fn accept(&mut self, step: &Step, shard: &Shard, entry: u64) -> Result<bool, Unsupported> {
+    fn accept(&mut self, step: &Step) -> bool {
         match step {
             Step::File(file) => {
                 self.bytes += file.bytes;
@@ -194,7 +228,7 @@ impl Work {
             }
             Step::Schema { origin, target, seq, schema, added } => {
                 if !added.is_empty() && self.touched.contains(origin) {
-                    return Ok(false);
+                    return false;
                 }
                 self.schemas.push(SchemaTask {
                     origin: origin.clone(),
@@ -206,11 +240,10 @@ impl Work {
             }
             // What is parked or stale while extracting is in the log's catalog, which `status` shows.
             Step::Parked(_) | Step::NeedsSnapshot { .. } => {}
-            Step::SnapshotBegin { .. } | Step::SnapshotEnd { .. } => {
-                return Err(Unsupported { shard: shard.clone(), entry });
-            }
+            // Beginnings and ends are the scope's.
+            Step::SnapshotBegin { .. } | Step::SnapshotEnd { .. } => {}
         }
-        Ok(true)
+        true
     }
 }
 

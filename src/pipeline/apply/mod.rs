@@ -5,11 +5,13 @@
 //! merges them in one transaction that also moves the watermarks. A tick that fails leaves the warehouse as it was.
 //!
 //! A table that cannot go on is parked: its origins get an *exception*, a watermark of their own that stays behind while
-//! the group goes on. Every session begins by trying to catch them up, so the repair is: mend the cause, restart.
+//! the group goes on. Every session tries to catch them up, so the repair is: mend the cause, restart. An origin whose snapshot is
+//! under way has one, too ([`catch_up`]).
 
 mod catch_up;
 pub mod cursor;
 mod files;
+mod hold;
 mod plan;
 mod session;
 mod tick;
@@ -78,9 +80,6 @@ pub enum ApplyError {
     /// The lake.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The log is of a newer version.
-    #[error(transparent)]
-    Unsupported(#[from] cursor::Unsupported),
     /// A schema document.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -101,7 +100,7 @@ impl ApplyError {
                 !e.kind.is_definite()
             }
             Self::Undecided { .. } => true,
-            Self::Log(_) | Self::Schema(_) | Self::Unsupported(_) => false,
+            Self::Log(_) | Self::Schema(_) => false,
         }
     }
 
@@ -109,7 +108,7 @@ impl ApplyError {
     pub fn stage(&self) -> Stage {
         match self {
             Self::Warehouse(_) | Self::Undecided { .. } => Stage::Warehouse,
-            Self::Log(_) | Self::Store(_) | Self::Schema(_) | Self::Unsupported(_) => Stage::Lake,
+            Self::Log(_) | Self::Store(_) | Self::Schema(_) => Stage::Lake,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One session: take the group, catch up what was parked, then tick after tick.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,15 +9,20 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Apply, ApplyError, catch_up,
+    Apply, ApplyError,
+    catch_up::{CatchUp, Stepped},
     cursor::{Cursor, Scope, Work},
     tick::{Targets, Tick},
 };
 use crate::{
     backoff::Backoff,
+    config::Publish,
     lake::{LogReader, ReadFrom, SystemClock, WriterId},
     model::{Origin, Shard},
-    warehouse::{Claim, Fence, GroupState, LogPosition, Move, WarehouseError, Watermark},
+    warehouse::{
+        Claim, Exception, ExceptionChange, ExceptionKind, Fence, GroupState, LogPosition, Move, WarehouseError,
+        Watermark,
+    },
 };
 
 /// How long a watermark may lag behind entries that change nothing. Each move is a commit in the warehouse, and nobody waits
@@ -27,6 +32,9 @@ const IDLE_MOVE: Duration = Duration::from_secs(10);
 /// How often the lake is asked for shards that were not there before.
 const NEW_SHARDS: Duration = Duration::from_secs(30);
 
+/// How often in the first [`NEW_SHARDS`] of a session: the extractors of a new pipeline start together with it.
+const FIRST_SHARDS: Duration = Duration::from_secs(1);
+
 /// A group that this process may write.
 #[derive(Debug)]
 pub(super) struct Session<'a> {
@@ -35,8 +43,8 @@ pub(super) struct Session<'a> {
     pub(super) number: u64,
     pub(super) targets: Targets,
     readers: BTreeMap<Shard, Reader>,
-    /// Origins that are left to their exceptions.
-    pub(super) behind: BTreeSet<Origin>,
+    /// Origins that have exceptions.
+    behind: BTreeMap<Origin, CatchUp>,
 }
 
 /// A shard's log as the group reads it.
@@ -62,7 +70,7 @@ pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -
         number: 0,
         targets: Targets::default(),
         readers: BTreeMap::new(),
-        behind: state.exceptions.keys().cloned().collect(),
+        behind: state.exceptions.iter().map(|(origin, e)| (origin.clone(), CatchUp::of(origin, e))).collect(),
     };
     let worked = session.work(state, backoff).await;
     if worked.is_ok() {
@@ -124,33 +132,36 @@ impl Apply {
 impl Session<'_> {
     async fn work(&mut self, state: GroupState, backoff: &mut Backoff) -> Result<(), ApplyError> {
         self.open_logs(&state).await?;
-        catch_up::run(self, &state).await?;
         self.count_parked();
         let mut stop = self.apply.stop.clone();
         let mut drain = self.apply.drain.clone();
-        let mut looked = Instant::now();
+        let started = Instant::now();
+        let mut looked = started;
         let mut moved = Instant::now();
         loop {
             if *stop.borrow() {
                 return Ok(());
             }
             let drained = *self.apply.drain.borrow();
-            if looked.elapsed() >= NEW_SHARDS || drained {
+            let every = if started.elapsed() < NEW_SHARDS { FIRST_SHARDS } else { NEW_SHARDS };
+            if looked.elapsed() >= every || drained {
                 self.open_logs(&state).await?;
                 looked = Instant::now();
             }
             let began = Instant::now();
             let tick = self.gather().await?;
             let idle_for_long = moved.elapsed() >= IDLE_MOVE.max(self.apply.tick);
-            if !tick.work.is_empty() || (!tick.moves.is_empty() && (idle_for_long || drained)) {
+            let shows = tick.work.passed.iter().any(|o| self.apply.publish(o) == Publish::Progressively);
+            if !tick.work.is_empty() || shows || (!tick.moves.is_empty() && (idle_for_long || drained)) {
                 self.perform(tick).await?;
                 moved = Instant::now();
                 backoff.reset();
-            } else if drained {
+            } else if drained && !self.catch_up().await? {
                 return Ok(());
             }
+            let more = self.catch_up().await?;
             self.caught_up();
-            if !drained {
+            if !drained && !more {
                 let rest = self.apply.tick.saturating_sub(began.elapsed());
                 tokio::select! {
                     () = self.pause(rest) => {}
@@ -191,7 +202,7 @@ impl Session<'_> {
     async fn gather(&mut self) -> Result<Tick, ApplyError> {
         let mut work = Work::default();
         let mut began = BTreeMap::new();
-        let scope = Scope::AllBut(self.behind.clone());
+        let scope = Scope::AllBut(self.behind.keys().cloned().collect());
         let owns = |origin: &Origin| self.apply.owns(origin);
         // Entries may come as fast as they are read: a tick that waited for the end of the log would never begin.
         let until = Instant::now();
@@ -204,17 +215,36 @@ impl Session<'_> {
                 reader.cursor.push(entry.entry);
             }
             began.insert(shard.clone(), reader.cursor.position());
-            reader.cursor.take(&mut work, self.apply.tick_bytes, &scope, &owns)?;
+            reader.cursor.take(&mut work, self.apply.tick_bytes, &scope, &owns);
         }
         let moves = self.readers.iter().filter_map(|(shard, r)| r.next_move(shard, &work)).collect();
-        Ok(Tick { work, moves, exceptions: Vec::new(), began })
+        let exceptions = work.begun.iter().filter_map(|(origin, begun)| self.hold(origin, *begun)).collect();
+        Ok(Tick { work, moves, exceptions, began, again_from: None })
     }
 
     async fn perform(&mut self, tick: Tick) -> Result<(), ApplyError> {
         let (committed_at, rows) = (tick.work.committed_at.clone(), tick.work.rows.clone());
         let moves = tick.moves.clone();
+        let began = tick.began.clone();
+        let held: Vec<(Origin, LogPosition)> = {
+            let opened = tick.exceptions.iter().filter_map(|c| Some((c.origin.clone(), c.to.as_ref()?.position)));
+            opened.collect()
+        };
+        let ended = tick.work.ended.clone();
         let parked = self.apply.perform(&self.fence, &mut self.number, &mut self.targets, tick).await?;
-        self.behind.extend(parked);
+        for (origin, begun) in held {
+            self.behind.insert(origin.clone(), CatchUp::held(origin, begun));
+        }
+        for origin in parked {
+            let Some(position) = began.get(&origin.shard).copied() else { continue };
+            let stands = self.behind.get(&origin).filter(|c| c.is_parked()).map_or(position, CatchUp::stands);
+            self.behind.insert(origin.clone(), CatchUp::parked(origin, stands));
+        }
+        for origin in ended {
+            if let Some(behind) = self.behind.get_mut(&origin) {
+                behind.snapshot_ended();
+            }
+        }
         self.count_parked();
         for step in moves {
             if let Some(reader) = self.readers.get_mut(&step.shard) {
@@ -229,8 +259,46 @@ impl Session<'_> {
     }
 
     fn count_parked(&self) {
-        let parked = self.behind.iter().filter(|origin| self.apply.owns(origin)).count();
+        let parked = self.behind.iter().filter(|(origin, c)| c.is_parked() && self.apply.owns(origin)).count();
         self.apply.metrics.group(&self.apply.group).parked(parked as u64);
+    }
+
+    /// The exception of an origin whose snapshot begins. One that is parked begins anew with it: all its rows come again. One
+    /// that is held already waits for the newer snapshot, and one that follows meets it by itself.
+    fn hold(&self, origin: &Origin, begun: LogPosition) -> Option<ExceptionChange> {
+        let known = self.behind.get(origin);
+        if known.is_some_and(|c| !c.is_parked()) {
+            return None;
+        }
+        let to = Exception { kind: ExceptionKind::Held, position: begun, reason: String::new() };
+        Some(ExceptionChange { origin: origin.clone(), from: known.map(CatchUp::stands), to: Some(to) })
+    }
+
+    /// Brings every origin that has an exception forward by one tick; answers whether any came forward.
+    async fn catch_up(&mut self) -> Result<bool, ApplyError> {
+        let mut moved = false;
+        for origin in self.behind.keys().cloned().collect::<Vec<_>>() {
+            if !self.apply.owns(&origin) {
+                continue;
+            }
+            let Some(mut behind) = self.behind.remove(&origin) else { continue };
+            let stepped = behind.step(self).await;
+            match stepped {
+                Ok(Stepped::Arrived) => {
+                    tracing::info!(%origin, "the table has caught up");
+                    moved = true;
+                }
+                Ok(stepped) => {
+                    moved |= stepped == Stepped::Moved;
+                    self.behind.insert(origin, behind);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        if moved {
+            self.count_parked();
+        }
+        Ok(moved)
     }
 
     fn caught_up(&self) {

@@ -36,6 +36,8 @@ pub(super) struct Tick {
     pub(super) exceptions: Vec<ExceptionChange>,
     /// Where each shard stood before the tick: where a table that is parked now has to continue.
     pub(super) began: BTreeMap<crate::model::Shard, LogPosition>,
+    /// Where an origin that catches up has to begin anew when it is parked; where it stands, unless set.
+    pub(super) again_from: Option<LogPosition>,
 }
 
 impl Apply {
@@ -298,16 +300,17 @@ impl Tick {
             !mine
         });
         for origin in origins.clone() {
-            // An origin that was catching up stays where it was.
-            if let Some(change) = self.exceptions.iter_mut().find(|c| c.origin == origin) {
-                if let Some(position) = change.from {
-                    change.to = Some(Exception { kind: ExceptionKind::Parked, position, reason: reason.to_owned() });
-                }
-                continue;
-            }
-            let Some(position) = self.began.get(&origin.shard).copied() else { continue };
+            let again_from = self.again_from;
+            let change = self.exceptions.iter_mut().find(|c| c.origin == origin);
+            let known = change.as_ref().and_then(|c| c.from);
+            let began = self.began.get(&origin.shard).copied();
+            let Some(position) = again_from.or(known).or(began) else { continue };
             let to = Some(Exception { kind: ExceptionKind::Parked, position, reason: reason.to_owned() });
-            self.exceptions.push(ExceptionChange { origin, from: None, to });
+            match change {
+                // An origin that was catching up, or that is held from this tick on.
+                Some(change) => change.to = to,
+                None => self.exceptions.push(ExceptionChange { origin, from: None, to }),
+            }
         }
         origins
     }

@@ -9,13 +9,13 @@ use tokio::{
 
 use super::{
     ExtractError,
-    cut::{Cut, Pending},
+    cut::{After, Cut, Pending},
     files::FileMaker,
     xa,
 };
 use crate::{
     backoff::Backoff,
-    lake::{Draft, LogWriter, Schemas},
+    lake::{Draft, LogWriter, Schemas, Store},
     metrics::ShardMetrics,
     model::{FileStep, Step},
 };
@@ -53,11 +53,31 @@ pub(super) async fn commit_cuts(
             steps,
         })
         .await?;
+        conclude(&*files.store, cut.after).await;
         metrics.stored(count, rows, bytes, covered);
         backoff.reset();
         stored.notify_waiters();
     }
     Ok(())
+}
+
+/// What a committed entry entails. The log is the truth: what fails here is done again by a later session.
+async fn conclude(store: &dyn Store, after: Vec<After>) {
+    for step in after {
+        let (path, done) = match step {
+            After::Put(path, content) => {
+                let done = store.put(&path, content.into()).await;
+                (path, done)
+            }
+            After::Delete(path) => {
+                let done = store.delete(&path).await;
+                (path, done)
+            }
+        };
+        if let Err(error) = done {
+            tracing::warn!(%path, error = crate::errors::chain(&error), "a small object of the lake was not brought up to date; some work may be done twice");
+        }
+    }
 }
 
 async fn resolve(

@@ -3,7 +3,10 @@
 use tokio::task::JoinHandle;
 
 use super::ExtractError;
-use crate::model::{FileStep, Position, Seq, Step};
+use crate::{
+    lake::ObjectPath,
+    model::{FileStep, Position, Seq, Step},
+};
 
 /// A log entry whose files may still be on their way to the lake.
 #[derive(Debug)]
@@ -16,6 +19,17 @@ pub(super) struct Cut {
     pub(super) next_seq: Seq,
     /// Earliest and latest commit time covered, UTC microseconds.
     pub(super) committed_at: Option<(i64, i64)>,
+    /// To be done once the entry is committed.
+    pub(super) after: Vec<After>,
+}
+
+/// A consequence of a committed entry. When it gets lost, a little work is done twice.
+#[derive(Debug)]
+pub(super) enum After {
+    /// Replaces an object.
+    Put(ObjectPath, Vec<u8>),
+    /// Removes an object.
+    Delete(ObjectPath),
 }
 
 /// A step that may not be complete yet. Dropping a file's handle leaves an unlisted object, which the next start removes.

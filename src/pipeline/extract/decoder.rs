@@ -6,6 +6,7 @@
 
 mod ddl;
 mod rows;
+mod snapshot;
 mod xa;
 
 use std::{
@@ -13,6 +14,9 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+
+pub(super) use rows::count_sealed;
+pub(super) use snapshot::{SnapshotState, Snapshots};
 
 use ahash::RandomState;
 use tokio::{
@@ -78,6 +82,7 @@ pub(super) struct Setup {
     pub(super) until: Option<Executed>,
     /// Becomes true when the process shall drain.
     pub(super) stop: watch::Receiver<bool>,
+    pub(super) snapshots: Snapshots,
 }
 
 /// When batches are sealed and entries cut.
@@ -140,6 +145,7 @@ pub(super) struct Decoder {
     process: Arc<Metrics>,
     until: Option<Executed>,
     stop: watch::Receiver<bool>,
+    snapshots: Snapshots,
     cuts: mpsc::Sender<Cut>,
     runtime: Handle,
 }
@@ -188,6 +194,7 @@ pub(super) fn run(
         process: setup.process,
         until: setup.until,
         stop: setup.stop,
+        snapshots: setup.snapshots,
         cuts,
         runtime,
     };
@@ -196,6 +203,7 @@ pub(super) fn run(
         // A shard that begins at `latest` and stops before its first change must not begin later next time.
         decoder.cut(assembler.position())?;
     }
+    decoder.open_snapshots(&assembler)?;
     decoder.follow(&mut assembler, &mut events)
 }
 
@@ -305,9 +313,14 @@ impl Decoder {
         if self.transaction.is_some() || !assembler.at_group_end() {
             return Ok(None);
         }
+        if self.snapshots.is_due() {
+            self.tend_snapshots(assembler)?;
+        }
         let ended = if *self.stop.borrow() {
             Some(Ended::Stopped)
-        } else if self.until.as_ref().is_some_and(|until| assembler.executed().covers(until)) {
+        } else if self.snapshots.is_idle()
+            && self.until.as_ref().is_some_and(|until| assembler.executed().covers(until))
+        {
             Some(Ended::CaughtUp)
         } else {
             None
@@ -335,6 +348,7 @@ impl Decoder {
             position,
             next_seq: self.seq,
             committed_at: self.committed_at.take(),
+            after: self.snapshots.take_after(),
         };
         self.runtime.block_on(self.cuts.send(cut)).map_err(|_| ExtractError::CommitterGone)
     }

@@ -10,6 +10,7 @@ use crate::{
         catalog::CatalogError,
         connect::ConnectError,
         preflight::UnfitError,
+        snapshot::SnapshotError,
         start::StartError,
         stream::{Remedy, StreamError},
     },
@@ -36,6 +37,9 @@ pub enum ExtractError {
     /// The source's catalog cannot be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// A table cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// The commit log failed.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -96,9 +100,9 @@ impl ExtractError {
             Self::Connect(e) | Self::Unfit(UnfitError::Connect(e)) => !e.is_definite(),
             Self::Unfit(UnfitError::Query(_)) => true,
             Self::Unfit(UnfitError::Unfit { .. }) => false,
-            Self::Start(e) => e.remedy() != Remedy::Operator,
+            Self::Start(e) | Self::Catalog(CatalogError::Start(e)) => e.remedy() != Remedy::Operator,
             // What comes here has been retried inside, or is the operator's.
-            Self::Stream(_) => false,
+            Self::Stream(_) | Self::Snapshot(_) => false,
             Self::Catalog(CatalogError::Connect(e)) => !e.is_definite(),
             Self::Log(LogError::Store(e)) | Self::Store(e) | Self::Schema(SchemaError::Store(e)) => {
                 !e.kind.is_definite()
@@ -126,6 +130,7 @@ impl ExtractError {
     pub fn stage(&self) -> Stage {
         match self {
             Self::Connect(_) | Self::Unfit(_) | Self::Start(_) | Self::Stream(_) | Self::Catalog(_) => Stage::Source,
+            Self::Snapshot(_) => Stage::Source,
             Self::Interrupted | Self::StreamEnded | Self::StatementDml { .. } => Stage::Source,
             Self::Log(_) | Self::Schema(_) | Self::Store(_) | Self::CommitterGone => Stage::Lake,
             Self::Assembler(_)

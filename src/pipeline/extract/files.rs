@@ -65,6 +65,8 @@ pub(super) struct FileOrder {
     pub(super) schema: Arc<TableSchema>,
     /// First number in the file, for its name.
     pub(super) first_seq: Seq,
+    /// Tells apart files that begin with the same number; the session's number where there are none.
+    pub(super) part: Option<u32>,
     /// A moment of the day of source commit, UTC microseconds.
     pub(super) committed_at: i64,
     /// Keep only the last change per key.
@@ -133,7 +135,7 @@ impl FileMaker {
         for (column, count) in order.schema.columns.iter().zip(&encoded.replaced_zero_bytes).filter(|(_, n)| **n > 0) {
             self.metrics.values(&order.target, &column.name, ValuePolicy::Replaced, *count);
         }
-        let name = DataName::new(&self.shard, order.first_seq, self.session, self.mark.clone());
+        let name = DataName::new(&self.shard, order.first_seq, order.part.unwrap_or(self.session), self.mark.clone());
         let path = paths::data(&order.target, &Partition::day(order.committed_at), &name);
         let step = encoded.step(&order.origin, &order.target, &path, &order.schema, order.net, None);
         match self.store.create(&path, encoded.content).await? {

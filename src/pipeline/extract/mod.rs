@@ -22,6 +22,7 @@ mod decoder;
 mod error;
 mod files;
 mod session;
+mod snapshot;
 mod tables;
 mod xa;
 
@@ -31,6 +32,7 @@ use tokio::sync::{Notify, watch};
 
 pub use error::ExtractError;
 pub use files::Encoders;
+pub use snapshot::{Parts, SnapshotOptions};
 
 use crate::{
     backoff::Backoff,
@@ -53,8 +55,12 @@ pub struct Extract {
     pub identity: Identity,
     /// Where a shard without a log begins.
     pub start: StartPoint,
+    /// How tables are read by snapshots.
+    pub snapshots: SnapshotOptions,
     /// Which tables are captured.
     pub rules: Arc<TableRules>,
+    /// Numbers of chunk files of this process.
+    pub parts: Parts,
     /// Where files and the log go.
     pub store: Arc<dyn Store>,
     /// Schema documents of the lake.

@@ -1,6 +1,6 @@
 //! One session: a connection, a decode thread and a committer, from the log's head until something ends.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
     runtime::Handle,
@@ -9,12 +9,16 @@ use tokio::{
 
 use super::{
     Extract, ExtractError, commit,
-    decoder::{self, Ended, Limits, Setup},
+    decoder::{self, Ended, Limits, Setup, SnapshotState, Snapshots},
     files::FileMaker,
+    snapshot::{NEWS, News, readers::Readers},
 };
 use crate::{
     backoff::Backoff,
-    lake::LogWriter,
+    lake::{
+        LogWriter,
+        requests::{Request, Waiting},
+    },
     source::mysql::{
         assembler::Assembler,
         catalog::CatalogReader,
@@ -22,8 +26,17 @@ use crate::{
         connect::Connection,
         follow::follow,
         start::{self, StartPoint},
+        table_map::Flavor,
     },
 };
+
+/// How often the lake is looked at for requests; faster where entries are, and never more often than once a second. A listing
+/// costs as much as a PUT on S3.
+const REQUESTS_EVERY: Duration = Duration::from_secs(10);
+const REQUESTS_EVERY_MIN: Duration = Duration::from_secs(1);
+
+/// Requests between the task that finds them and the decode thread.
+const REQUESTS: usize = 16;
 
 /// Cuts between decoder and committer. More than a few would only hold memory that the budget counts anyway.
 const CUTS: usize = 4;
@@ -59,6 +72,9 @@ pub(super) async fn run(
         form: extract.form,
         metrics: Arc::clone(&extract.metrics),
     };
+    let news = mpsc::channel(NEWS);
+    let (found, requests) = mpsc::channel(REQUESTS);
+    let watching = watch_requests(extract, found);
     let rules = Arc::clone(&extract.rules);
     let captured = Box::new(move |database: &str, table: &str| rules.resolve(database, table).is_some());
     let setup = Setup {
@@ -83,6 +99,7 @@ pub(super) async fn run(
         process: Arc::clone(&extract.metrics),
         until,
         stop: extract.stop.clone(),
+        snapshots: snapshots(extract, flavor, news, requests),
     };
 
     let (sender, receiver) = channel::channel(IN_FLIGHT_BYTES);
@@ -95,11 +112,66 @@ pub(super) async fn run(
     // The decoder ends first when all is well: it drops the channels, and the others follow. When another part fails, the
     // decoder learns it from its channels; the first real error is the one to tell.
     let (streamed, decoded, committed) = tokio::join!(stream, decoding, committing);
+    drop(watching);
     committed?;
     match (decoded, streamed) {
         (Ok(Ended::Stopped | Ended::CaughtUp), _) => Ok(()),
         (Err(ExtractError::StreamEnded), Err(e)) => Err(e.into()),
         (Err(e), _) => Err(e),
+    }
+}
+
+fn snapshots(
+    extract: &Extract,
+    flavor: Flavor,
+    (sender, news): (mpsc::Sender<News>, mpsc::Receiver<News>),
+    requests: mpsc::Receiver<Waiting>,
+) -> Snapshots {
+    let readers = Readers::new(extract.address.clone(), extract.snapshots);
+    Snapshots {
+        options: extract.snapshots,
+        address: extract.address.clone(),
+        flavor,
+        readers: Arc::new(readers),
+        parts: extract.parts.clone(),
+        patience: extract.patience,
+        news,
+        sender,
+        requests,
+        state: SnapshotState::default(),
+    }
+}
+
+/// Looks for requests as long as the answer is kept.
+fn watch_requests(extract: &Extract, found: mpsc::Sender<Waiting>) -> AbortOnDrop {
+    let (store, shard) = (Arc::clone(&extract.store), extract.shard.clone());
+    let every = extract.flush_interval.clamp(REQUESTS_EVERY_MIN, REQUESTS_EVERY);
+    AbortOnDrop(tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(every).await;
+            match Request::waiting(&*store, &shard).await {
+                Ok(waiting) => {
+                    for request in waiting {
+                        // The decode thread knows which of them it has heard of.
+                        if found.send(request).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%shard, error = crate::errors::chain(&error), "cannot look for requests")
+                }
+            }
+        }
+    }))
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) async fn renumber(
         target: file.target.clone(),
         schema: Arc::clone(&schema),
         first_seq: Seq(base.0 + file.seqs.0.0),
+        part: None,
         committed_at,
         net: file.net,
     };

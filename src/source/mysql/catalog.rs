@@ -6,7 +6,10 @@ use mysql_async::{Conn, prelude::Queryable};
 
 use super::{
     connect::{Address, ConnectError},
+    snapshot::{Shape, ShapeError},
     sql,
+    start::{self, StartError, Visible},
+    table_map::Flavor,
 };
 
 pub use listing::{ListedColumn, ListedTable, columns, tables};
@@ -28,6 +31,9 @@ pub enum CatalogError {
     /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The place in the binlog cannot be told.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The query failed.
     #[error("cannot read the catalog of MySQL at {at}")]
     Query {
@@ -63,11 +69,65 @@ impl CatalogReader {
             return Ok(declared);
         }
         let mut conn = self.address.connect().await?;
-        let at = || format!("{}:{}", self.address.host, self.address.port);
-        let declared =
-            ask(&mut conn, database, table).await.map_err(|source| CatalogError::Query { at: at(), source })?;
+        let declared = ask(&mut conn, database, table).await.map_err(|source| self.failed(source))?;
         self.conn = Some(conn);
         Ok(declared)
+    }
+
+    /// Every base table but those of the server itself.
+    ///
+    /// # Errors
+    /// As [`Self::declared`].
+    pub async fn tables(&mut self) -> Result<Vec<ListedTable>, CatalogError> {
+        if let Some(conn) = &mut self.conn
+            && let Ok(listed) = tables(conn).await
+        {
+            return Ok(listed);
+        }
+        let mut conn = self.address.connect().await?;
+        let listed = tables(&mut conn).await.map_err(|source| self.failed(source))?;
+        self.conn = Some(conn);
+        Ok(listed)
+    }
+
+    /// The shape of a table for a snapshot; `None` when there is no such table.
+    ///
+    /// # Errors
+    /// As [`Self::declared`], and for a column that a snapshot cannot read.
+    pub async fn shape(&mut self, database: &str, table: &str, flavor: Flavor) -> Result<Option<Shape>, ShapeError> {
+        if let Some(conn) = &mut self.conn {
+            match Shape::read(conn, database, table, flavor).await {
+                Err(ShapeError::Query(_)) => {}
+                answer => return answer,
+            }
+        }
+        let mut conn = self.address.connect().await.map_err(|e| ShapeError::Catalog(e.into()))?;
+        let shape = Shape::read(&mut conn, database, table, flavor).await;
+        self.conn = Some(conn);
+        match shape {
+            Err(ShapeError::Query(source)) => Err(ShapeError::Catalog(self.failed(source))),
+            answer => answer,
+        }
+    }
+
+    /// What reads that begin behind this call see, see [`start::visible`].
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn visible(&mut self) -> Result<Visible, CatalogError> {
+        if let Some(conn) = &mut self.conn
+            && let Ok(visible) = start::visible(conn).await
+        {
+            return Ok(visible);
+        }
+        let mut conn = self.address.connect().await?;
+        let visible = start::visible(&mut conn).await?;
+        self.conn = Some(conn);
+        Ok(visible)
+    }
+
+    fn failed(&self, source: mysql_async::Error) -> CatalogError {
+        CatalogError::Query { at: format!("{}:{}", self.address.host, self.address.port), source }
     }
 }
 

@@ -49,6 +49,7 @@ mod payload;
 pub mod preflight;
 mod query_event;
 pub mod rows;
+pub mod snapshot;
 mod sql;
 pub mod start;
 pub mod stream;

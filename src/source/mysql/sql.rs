@@ -36,6 +36,16 @@ pub(super) fn mariadb_position_of(file: &str) -> String {
     format!("SELECT BINLOG_GTID_POS('{}', 4)", file.replace(['\'', '\\'], ""))
 }
 
+/// MariaDB: what was committed before an offset of `file`.
+pub(super) fn mariadb_position_at(file: &str, offset: u64) -> String {
+    format!("SELECT BINLOG_GTID_POS('{}', {offset})", file.replace(['\'', '\\'], ""))
+}
+
+/// A read view, with the place in the binlog that it corresponds to on MariaDB and Percona Server.
+pub(super) const CONSISTENT_SNAPSHOT: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
+pub(super) const SNAPSHOT_PLACE: &str = "SHOW STATUS LIKE 'binlog\\_snapshot\\_%'";
+pub(super) const END_SNAPSHOT: &str = "ROLLBACK";
+
 pub(super) const BINARY_LOGS: &str = "SHOW BINARY LOGS";
 
 /// Columns declared TINYINT(1) of a table: `(database, table)`.

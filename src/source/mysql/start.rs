@@ -18,6 +18,8 @@ pub enum StartPoint {
     Earliest,
     /// Behind everything that is committed now.
     Latest,
+    /// Where snapshots may begin: everything in front of it is visible to reads, as little as possible behind it.
+    Anchor,
     /// Behind the given GTID set.
     Gtids(String),
     /// Where a log entry says.
@@ -150,6 +152,7 @@ pub async fn resolve(conn: &mut Conn, start: &StartPoint) -> Result<StreamPositi
     let position = match start {
         StartPoint::Earliest => earliest(conn).await?,
         StartPoint::Latest => resolve_latest(conn).await?,
+        StartPoint::Anchor => anchor(conn).await?,
         StartPoint::Gtids(text) => by_text(conn, text).await?,
         StartPoint::Resume(position) => match &position.gtid_set {
             Some(text) => StreamPosition {
@@ -190,6 +193,108 @@ pub(super) async fn resolve_latest(conn: &mut Conn) -> Result<StreamPosition, St
     let server_uuid = server_uuid(conn).await?;
     let (file, offset) = files(conn).await?.pop().ok_or(StartError::NoBinlog)?;
     Ok(StreamPosition { executed: executed(conn).await?, file, offset, server_uuid })
+}
+
+/// What reads that begin now see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Visible {
+    /// At least these transactions.
+    Executed(Executed),
+    /// At least everything in front of a place, without GTIDs.
+    UpTo {
+        /// Binlog file.
+        file: String,
+        /// Offset in it.
+        offset: u64,
+        /// The server.
+        server_uuid: Option<String>,
+    },
+}
+
+impl Visible {
+    /// Whether everything in front of `position` is visible.
+    pub fn covers(&self, position: &Position, executed: &Executed) -> bool {
+        match self {
+            Self::Executed(visible) => visible.covers(executed),
+            Self::UpTo { file, offset, server_uuid } => {
+                let Some(read) = &position.file else { return false };
+                let before = match file_number(read).cmp(&file_number(file)) {
+                    std::cmp::Ordering::Less => true,
+                    std::cmp::Ordering::Equal => position.offset <= *offset,
+                    std::cmp::Ordering::Greater => false,
+                };
+                position.server_uuid == *server_uuid && before
+            }
+        }
+    }
+}
+
+impl Visible {
+    /// Whether a stream that stands at `position` has passed everything that was visible.
+    pub fn is_reached(&self, position: &Position, executed: &Executed) -> bool {
+        match self {
+            Self::Executed(visible) => executed.covers(visible),
+            Self::UpTo { file, offset, .. } => position
+                .file
+                .as_ref()
+                .is_some_and(|read| (file_number(read), position.offset) >= (file_number(file), *offset)),
+        }
+    }
+}
+
+/// The number behind the last point: binlog files of one server are counted.
+fn file_number(file: &str) -> Option<u64> {
+    file.rsplit_once('.')?.1.parse().ok()
+}
+
+/// What reads that begin behind this call see, for sure. Needs no lock and no privilege beyond REPLICATION CLIENT.
+///
+/// # Errors
+/// [`StartError::Query`] and unreadable answers.
+pub async fn visible(conn: &mut Conn) -> Result<Visible, StartError> {
+    let counting = counting(conn).await?;
+    if matches!(counting, Counting::Gtids) {
+        return Ok(Visible::Executed(Executed::Set(gtids(conn, sql::GTID_EXECUTED).await?)));
+    }
+    let server_uuid = server_uuid(conn).await?;
+    let exact = consistent_place(conn).await?;
+    match (counting, exact) {
+        (Counting::Domains, Some((file, offset))) => {
+            let position = domains(conn, sql::mariadb_position_at(&file, offset)).await?;
+            Ok(Visible::Executed(Executed::Domains(position)))
+        }
+        (Counting::Domains, None) => Err(StartError::NoBinlog),
+        (_, Some((file, offset))) => Ok(Visible::UpTo { file, offset, server_uuid }),
+        (_, None) => {
+            // The server waits for open commits when it begins a file.
+            let (file, _) = files(conn).await?.pop().ok_or(StartError::NoBinlog)?;
+            Ok(Visible::UpTo { file, offset: FIRST_OFFSET, server_uuid })
+        }
+    }
+}
+
+/// MariaDB and Percona Server: the place in the binlog of a consistent read.
+async fn consistent_place(conn: &mut Conn) -> Result<Option<(String, u64)>, StartError> {
+    conn.query_drop(sql::CONSISTENT_SNAPSHOT).await?;
+    let rows: Vec<(String, String)> = conn.query(sql::SNAPSHOT_PLACE).await?;
+    conn.query_drop(sql::END_SNAPSHOT).await?;
+    let find = |name: &str| rows.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone());
+    let file = find("Binlog_snapshot_file").filter(|file| !file.is_empty());
+    Ok(file.zip(find("Binlog_snapshot_position").and_then(|n| n.parse().ok())))
+}
+
+async fn anchor(conn: &mut Conn) -> Result<StreamPosition, StartError> {
+    let server_uuid = server_uuid(conn).await?;
+    Ok(match visible(conn).await? {
+        Visible::Executed(executed) => {
+            // Only for people: reading begins behind the transactions.
+            let (file, offset) = files(conn).await?.pop().ok_or(StartError::NoBinlog)?;
+            StreamPosition { executed, file, offset, server_uuid }
+        }
+        Visible::UpTo { file, offset, .. } => {
+            StreamPosition { executed: Executed::Untracked, file, offset, server_uuid }
+        }
+    })
 }
 
 async fn by_text(conn: &mut Conn, text: &str) -> Result<StreamPosition, StartError> {

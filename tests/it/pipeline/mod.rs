@@ -6,6 +6,7 @@
 mod keys;
 mod scene;
 mod schema;
+mod snapshot;
 mod stopping;
 mod transactions;
 mod types;

@@ -52,6 +52,7 @@ pub(super) struct Setup {
     warehouse: Engine,
     s3: bool,
     own_servers: bool,
+    start: &'static str,
     /// URL of the first source, where it is not the server's own.
     url: Option<String>,
     lines: String,
@@ -66,6 +67,7 @@ impl Setup {
             warehouse: Engine::Sqlite,
             s3: false,
             own_servers: false,
+            start: "earliest",
             url: None,
             lines: String::new(),
         }
@@ -85,6 +87,12 @@ impl Setup {
     /// Sources that no other test reads or writes.
     pub(super) fn own_servers(mut self) -> Self {
         self.own_servers = true;
+        self
+    }
+
+    /// Where the log begins; `earliest` unless told otherwise.
+    pub(super) fn begins(mut self, start: &'static str) -> Self {
+        self.start = start;
         self
     }
 
@@ -150,7 +158,7 @@ impl Setup {
                 Some(url) if n == 1 => url.clone(),
                 _ => format!("mysql://{USER}:{PASSWORD}@{}:{}", server.host(), server.port()),
             };
-            line(&format!("[[source]]\nname = \"s{n}\"\nstart = \"earliest\"\nurl = \"{url}\""));
+            line(&format!("[[source]]\nname = \"s{n}\"\nstart = \"{}\"\nurl = \"{url}\"", self.start));
         }
         line(&match s3 {
             None => "[lake]\nurl = \"./lake\"".to_owned(),

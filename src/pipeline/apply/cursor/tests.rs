@@ -76,8 +76,18 @@ fn cursor(entries: Vec<Entry>) -> Cursor {
 
 fn take(cursor: &mut Cursor, bytes: u64, scope: &Scope) -> Work {
     let mut work = Work::default();
-    assert_eq!(cursor.take(&mut work, bytes, scope, &|_| true), Ok(()));
+    cursor.take(&mut work, bytes, scope, &|_| true);
     work
+}
+
+fn only(table: &str, loaded: Option<i64>) -> Scope {
+    Scope::Only { origin: origin(table), target: Some(Target::new(table)), loaded: loaded.map(Seq) }
+}
+
+/// First numbers of the files that were taken of a table.
+fn files(work: &Work, table: &str) -> Vec<i64> {
+    let table = work.tables.get(&Target::new(table));
+    table.map(|t| t.files.iter().map(|f| f.seqs.0.0).collect()).unwrap_or_default()
 }
 
 fn rows(work: &Work) -> u64 {
@@ -131,18 +141,69 @@ fn an_origin_with_an_exception_is_left_to_its_own_cursor() {
     let entries = || vec![entry(1, vec![file("a", 1, 1), file("b", 2, 1)])];
     let without = take(&mut cursor(entries()), 100, &Scope::AllBut([origin("a")].into()));
     assert_eq!(without.tables.keys().map(Target::as_str).collect::<Vec<_>>(), ["b"]);
-    let only = take(&mut cursor(entries()), 100, &Scope::Only(origin("a")));
-    assert_eq!(only.tables.keys().map(Target::as_str).collect::<Vec<_>>(), ["a"]);
+    let one = take(&mut cursor(entries()), 100, &only("a", None));
+    assert_eq!(one.tables.keys().map(Target::as_str).collect::<Vec<_>>(), ["a"]);
+}
+
+fn chunk(table: &str, seq: i64) -> Step {
+    let Step::File(mut chunk) = file(table, seq, 1) else { unreachable!() };
+    chunk.ops = OpCounts { s: 1, ..OpCounts::default() };
+    Step::File(chunk)
+}
+
+fn begin(table: &str, seq: i64) -> Step {
+    Step::SnapshotBegin { origin: origin(table), seq: Seq(seq) }
+}
+
+fn end(table: &str, seq: i64) -> Step {
+    Step::SnapshotEnd { origin: origin(table), seq: Seq(seq) }
+}
+
+/// Of `a` with a snapshot that is begun anew, changes in between, and what others do.
+fn snapshot_of_a() -> Vec<Entry> {
+    vec![
+        entry(1, vec![file("a", 1, 1), begin("a", 2), file("b", 3, 1), chunk("a", 2), file("a", 4, 1)]),
+        entry(2, vec![begin("a", 5), chunk("a", 5), file("b", 6, 1), file("a", 7, 1), end("a", 5), file("a", 8, 1)]),
+    ]
 }
 
 #[test]
-fn a_snapshot_step_stops_this_version_before_it_takes_anything_behind() {
-    let mut c = cursor(vec![entry(
-        1,
-        vec![file("a", 1, 1), Step::SnapshotBegin { origin: origin("a"), seq: Seq(2) }, file("a", 3, 1)],
-    )]);
+fn an_origin_is_held_from_the_beginning_of_its_snapshot_while_others_go_on() {
+    let mut c = cursor(snapshot_of_a());
     let mut work = Work::default();
-    assert!(c.take(&mut work, 100, &all(), &|_| true).is_err());
-    assert_eq!(rows(&work), 1);
-    assert_eq!(c.position(), LogPosition { entry: 1, step: 1 });
+    c.take(&mut work, 100, &all(), &|_| true);
+    assert_eq!(work.begun, [(origin("a"), LogPosition { entry: 1, step: 1 })].into());
+    assert_eq!(work.ended, [origin("a")].into());
+    assert_eq!(files(&work, "a"), [1]);
+    assert_eq!(files(&work, "b"), [3, 6]);
+    assert_eq!(c.position(), LogPosition { entry: 3, step: 0 });
+}
+
+#[test]
+fn chunks_of_the_complete_snapshot_are_loaded_alone() {
+    let scope = |of| Scope::Chunks { origin: origin("a"), of };
+    let work = take(&mut cursor(snapshot_of_a()), 100, &scope(Some(Seq(5))));
+    assert_eq!(files(&work, "a"), [5]);
+    let work = take(&mut cursor(snapshot_of_a()), 100, &scope(None));
+    assert_eq!(files(&work, "a"), [2, 5]);
+    assert!(files(&work, "b").is_empty() && work.begun.is_empty());
+}
+
+#[test]
+fn what_follows_a_loaded_snapshot_has_its_end_as_a_floor() {
+    let work = take(&mut cursor(snapshot_of_a()), 100, &only("a", Some(5)));
+    assert_eq!(files(&work, "a"), [1, 4, 7, 8]);
+    let floor = &work.tables[&Target::new("a")].floors[&origin("a")];
+    assert_eq!((floor.seq, floor.cause), (Seq(5), FloorCause::Snapshot));
+}
+
+#[test]
+fn following_stops_where_a_snapshot_begins_that_is_not_loaded() {
+    for (loaded, place, taken) in
+        [(None, LogPosition { entry: 1, step: 1 }, vec![1]), (Some(2), LogPosition { entry: 2, step: 0 }, vec![1, 4])]
+    {
+        let mut c = cursor(snapshot_of_a());
+        let work = take(&mut c, 100, &only("a", loaded));
+        assert_eq!((work.held, c.position(), files(&work, "a")), (Some(place), place, taken));
+    }
 }

@@ -50,6 +50,7 @@ impl Decoder {
     fn floor(&mut self, table: &TableName, cause: FloorCause, committed_at: i64) {
         let Some(i) = self.table_named(&table.database, &table.table) else { return };
         self.seal_table(i, SealReason::Schema);
+        self.cut_snapshot_short(i);
         let seq = self.mark();
         let table = &mut self.tables[i];
         if matches!(cause, FloorCause::Drop) {
@@ -98,6 +99,9 @@ impl Decoder {
                 format!("column {from:?} was renamed to {to:?}: older rows have their values under the old name"),
             );
         }
+        if self.snapshots.is_running(i) {
+            return self.needs_snapshot(i, "ALTER TABLE changed the table while it was read".to_owned());
+        }
         self.tables[i].added.extend(alter.adds);
         self.tables[i].rewritten |= traceless;
         self.tables[i].plan = None;
@@ -114,6 +118,9 @@ impl Decoder {
                 for name in [from, to] {
                     if let Some(i) = self.table_named(&name.database, &name.table) {
                         self.seal_table(i, SealReason::Schema);
+                        if self.snapshots.is_running(i) {
+                            self.needs_snapshot(i, "another table was swapped in while it was read".to_owned());
+                        }
                     }
                 }
                 continue;

@@ -137,13 +137,7 @@ impl Decoder {
                 }
             };
         if !plan.has_key() {
-            let origin = &self.tables[i].origin;
-            let reason = format!(
-                "it has no primary key and no unique key without NULL; add one, for example ALTER TABLE `{}`.`{}` ADD COLUMN id \
-                 BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
-                origin.database, origin.table
-            );
-            self.park(i, reason);
+            self.park_without_key(i);
             return Ok(None);
         }
         let rule = &self.tables[i].rule;
@@ -159,6 +153,16 @@ impl Decoder {
         }
         self.tables[i].plan = Some((Arc::clone(map), Arc::clone(&plan)));
         Ok(Some(plan))
+    }
+
+    pub(super) fn park_without_key(&mut self, i: usize) {
+        let origin = &self.tables[i].origin;
+        let reason = format!(
+            "it has no primary key and no unique key without NULL; add one, for example ALTER TABLE `{}`.`{}` ADD COLUMN id \
+             BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
+            origin.database, origin.table
+        );
+        self.park(i, reason);
     }
 
     fn learn_schema(&mut self, i: usize, plan: &Plan) -> Result<(), ExtractError> {
@@ -179,7 +183,8 @@ impl Decoder {
         let added = change.added.into_iter().collect();
         tracing::info!(%origin, %schema, "the table's schema is new");
         self.pending.push(Pending::Ready(Box::new(Step::Schema { origin, target, seq, schema, added })));
-        if let Some(reason) = change.stale {
+        // A snapshot that has begun reads all rows with their values; a DDL behind its beginning makes it begin anew.
+        if let Some(reason) = change.stale.filter(|_| !self.is_being_read(i)) {
             self.needs_snapshot(i, reason);
         }
         Ok(())
@@ -191,6 +196,7 @@ impl Decoder {
         tracing::warn!(%origin, reason, "rows written earlier are stale in the warehouse until a new snapshot");
         let seq = self.mark();
         self.pending.push(Pending::Ready(Box::new(Step::NeedsSnapshot { origin, target, seq, reason })));
+        self.restart_snapshot(i);
     }
 
     /// Tables that an earlier session parked are parked, whether or not they are written to in this one.
@@ -210,6 +216,7 @@ impl Decoder {
     /// Stops a table whose rows cannot be decoded with certainty; all others go on.
     pub(super) fn park(&mut self, i: usize, reason: String) {
         self.seal_table(i, SealReason::Schema);
+        self.give_up_snapshot(i);
         let seq = self.mark();
         let table = &mut self.tables[i];
         tracing::error!(origin = %table.origin, reason, "table parked: its rows no longer reach the lake");
@@ -261,6 +268,7 @@ impl Decoder {
             target: table.target().clone(),
             schema,
             first_seq: named.unwrap_or_else(|| sealed.first_seq()),
+            part: None,
             committed_at,
             net,
         };
@@ -270,7 +278,13 @@ impl Decoder {
 }
 
 /// Adds a sealed batch's figures to the metrics.
-fn count_sealed(shard: &ShardMetrics, process: &Metrics, target: &Target, schema: &TableSchema, sealed: &Sealed) {
+pub(in crate::pipeline::extract) fn count_sealed(
+    shard: &ShardMetrics,
+    process: &Metrics,
+    target: &Target,
+    schema: &TableSchema,
+    sealed: &Sealed,
+) {
     shard.read(0, 0, sealed.decoded);
     for (column, note, count) in sealed.notes.iter() {
         let Some(column) = schema.columns.get(column) else { continue };

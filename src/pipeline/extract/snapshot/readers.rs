@@ -1,0 +1,112 @@
+//! Connections that read rows, and what keeps them from being a burden to the source.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+
+use super::SnapshotOptions;
+use crate::source::mysql::{
+    connect::Address,
+    snapshot::{Session, SnapshotError},
+};
+
+/// How often a source's load is looked at, and how long to pause when it is too high.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The readers of one shard.
+#[derive(Debug)]
+pub(in crate::pipeline::extract) struct Readers {
+    address: Address,
+    options: SnapshotOptions,
+    places: Arc<Semaphore>,
+    /// Tables that are read at the same time: as many as connections, so that the first ones are complete soon.
+    tables: Arc<Semaphore>,
+    idle: Mutex<Vec<Session>>,
+    load: Mutex<Load>,
+}
+
+/// When the source was looked at, and when the rows read so far were due.
+#[derive(Debug)]
+struct Load {
+    looked: Option<Instant>,
+    due: Instant,
+}
+
+/// A session that is one of the shard's few.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) session: Session,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Readers {
+    pub(in crate::pipeline::extract) fn new(address: Address, options: SnapshotOptions) -> Self {
+        let places = Arc::new(Semaphore::new(options.connections.max(1)));
+        let tables = Arc::new(Semaphore::new(options.connections.max(1)));
+        let load = Mutex::new(Load { looked: None, due: Instant::now() });
+        Self { address, options, places, tables, idle: Mutex::new(Vec::new()), load }
+    }
+
+    /// Rows of one chunk at most.
+    pub(super) fn chunk_rows_max(&self) -> u64 {
+        self.options.chunk_rows_max
+    }
+
+    /// Waits until a table's turn has come; it lasts as long as the answer.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        Arc::clone(&self.tables).acquire_owned().await.ok()
+    }
+
+    /// Waits for a place among the readers and for the source to be quiet enough, then connects if need be. Cancel safe.
+    pub(super) async fn take(&self) -> Result<Reader, SnapshotError> {
+        // The semaphore is never closed.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        let idle = self.idle.lock().await.pop();
+        let mut session = match idle {
+            Some(session) => session,
+            None => Session::open(&self.address).await?,
+        };
+        self.calm(&mut session).await?;
+        Ok(Reader { session, _place: place })
+    }
+
+    /// Gives a reader back that is fit for more.
+    pub(super) async fn give_back(&self, reader: Reader) {
+        self.idle.lock().await.push(reader.session);
+    }
+
+    /// Waits until the rows read so far are within the rate, and the source is not busier than allowed.
+    async fn calm(&self, session: &mut Session) -> Result<(), SnapshotError> {
+        let mut load = self.load.lock().await;
+        sleep(load.due.saturating_duration_since(Instant::now())).await;
+        let Some(threads_max) = self.options.threads_running_max else { return Ok(()) };
+        let mut paused = false;
+        while load.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            let running = session.threads_running().await?;
+            if running <= threads_max {
+                load.looked = Some(Instant::now());
+                break;
+            }
+            if !paused {
+                tracing::info!(running, threads_max, "the source is busy; snapshots pause");
+                paused = true;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Counts rows that were read towards the rate.
+    pub(super) async fn count(&self, rows: u64) {
+        let Some(rate) = self.options.rows_per_second.filter(|rate| *rate > 0) else { return };
+        let mut load = self.load.lock().await;
+        load.due = load.due.max(Instant::now()) + Duration::from_secs_f64(rows as f64 / rate as f64);
+    }
+}
