@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Span;
+
 /// How snapshots read a source. Each of the limits is for one source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -21,10 +23,19 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub threads_running_max: Option<u64>,
+    /// Snapshots pause while the source, where it is a replica itself, is further behind than this. Default: they never pause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica_lag_max: Option<Span>,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { connections: 4, chunk_rows_max: 250_000, rows_per_second: None, threads_running_max: None }
+        Self {
+            connections: 4,
+            chunk_rows_max: 250_000,
+            rows_per_second: None,
+            threads_running_max: None,
+            replica_lag_max: None,
+        }
     }
 }

@@ -62,6 +62,9 @@ pub struct TableStatus {
     pub target: String,
     /// Source tables that feed it.
     pub origins: u64,
+    /// Origins whose snapshot is under way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reading: Vec<String>,
     /// Origins that stopped arriving, each with its reason and the command that repairs it.
     pub parked: Vec<ParkedOrigin>,
     /// Origins whose old rows need a new snapshot, each with its reason.

@@ -169,6 +169,7 @@ pub fn snapshots(config: &Config, source: &Source) -> SnapshotOptions {
         chunk_rows_max: config.snapshot.chunk_rows_max,
         rows_per_second: config.snapshot.rows_per_second,
         threads_running_max: config.snapshot.threads_running_max,
+        replica_lag_max: config.snapshot.replica_lag_max.map(config::Span::get),
     }
 }
 

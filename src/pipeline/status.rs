@@ -194,6 +194,7 @@ fn tables(shards: &[(ShardStatus, Option<Head>)], groups: &Groups) -> Vec<TableS
                 .or_insert_with(|| TableStatus { target: known.target.to_string(), ..TableStatus::default() });
             table.origins += 1;
             let note = |reason: &String| ParkedOrigin { origin: origin.to_string(), reason: reason.clone() };
+            table.reading.extend(known.snapshot.iter().map(|_| origin.to_string()));
             table.parked.extend(known.parked.iter().map(note));
             table.needs_snapshot.extend(known.needs_snapshot.iter().map(note));
             for (group, state) in groups {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod bootstrap;
 mod charset;
 mod cli;
 mod crash;

@@ -21,8 +21,7 @@ use super::{
 };
 use crate::{
     config::Publish,
-    lake::LogReader,
-    model::{Origin, Seq, Step, Target},
+    model::{Entry, Origin, Seq, Step, Target},
     warehouse::{Exception, ExceptionChange, ExceptionKind, LogPosition},
 };
 
@@ -33,8 +32,8 @@ pub(super) struct CatchUp {
     /// Where the warehouse has it.
     stands: LogPosition,
     phase: Phase,
-    /// Reads from where the phase is.
-    reading: Option<(LogReader, Cursor)>,
+    /// Stands where the phase is.
+    cursor: Option<Cursor>,
 }
 
 #[derive(Debug)]
@@ -83,18 +82,18 @@ impl CatchUp {
                 Phase::Following { snapshot: hold::followed(&exception.reason), reason: exception.reason.clone() }
             }
         };
-        Self { origin: origin.clone(), stands: exception.position, phase, reading: None }
+        Self { origin: origin.clone(), stands: exception.position, phase, cursor: None }
     }
 
     /// An origin that a tick has parked.
     pub(super) fn parked(origin: Origin, stands: LogPosition) -> Self {
-        Self { origin, stands, phase: Phase::Parked, reading: None }
+        Self { origin, stands, phase: Phase::Parked, cursor: None }
     }
 
     /// An origin whose snapshot began at `begun`.
     pub(super) fn held(origin: Origin, begun: LogPosition) -> Self {
         let phase = Phase::Held { loaded: begun, complete: None, look: false };
-        Self { origin, stands: begun, phase, reading: None }
+        Self { origin, stands: begun, phase, cursor: None }
     }
 
     pub(super) fn is_parked(&self) -> bool {
@@ -143,7 +142,7 @@ impl CatchUp {
             let Some(seq) = of else { return Ok(Stepped::Idle) };
             let (snapshot, reason) = (Some((seq, self.stands)), hold::follows(seq, self.stands));
             self.phase = Phase::Following { snapshot, reason };
-            self.reading = None;
+            self.cursor = None;
             return Ok(Stepped::Moved);
         }
         let scope = Scope::Chunks { origin: self.origin.clone(), of };
@@ -205,25 +204,20 @@ impl CatchUp {
     /// Reads on from `from` and takes what one tick can do; `None` where the shard's log is not open.
     async fn gather(
         &mut self,
-        session: &Session<'_>,
+        session: &mut Session<'_>,
         from: LogPosition,
         limit: LogPosition,
         scope: &Scope,
     ) -> Result<Option<(Work, LogPosition)>, ApplyError> {
-        let fits = self.reading.as_ref().is_some_and(|(_, cursor)| cursor.position() == from);
-        if !fits {
-            let Some((log, log_id)) = session.reader_from(&self.origin.shard, from).await? else { return Ok(None) };
-            self.reading = Some((log, Cursor::new(self.origin.shard.clone(), log_id, from)));
-        }
-        let Some((log, cursor)) = &mut self.reading else { return Ok(None) };
-        let whole = read_until(log, cursor, limit).await?;
+        let Some(log_id) = session.log_id(&self.origin.shard) else { return Ok(None) };
+        let known = self.cursor.take().filter(|cursor| cursor.position() == from);
+        let mut cursor = known.unwrap_or_else(|| Cursor::new(self.origin.shard.clone(), log_id, from));
+        let whole = read_until(session, &mut cursor, limit).await?;
         let mut work = Work::default();
         cursor.take(&mut work, session.apply.tick_bytes, scope, &|_| true);
         let reached = cursor.position().min(limit);
-        if !whole {
-            // The steps behind the limit were cut off: they have to be read again.
-            self.reading = None;
-        }
+        // Behind a limit inside of an entry, steps were cut off: that entry has to be read again.
+        self.cursor = whole.then_some(cursor);
         Ok(Some((work, reached)))
     }
 
@@ -252,17 +246,15 @@ impl CatchUp {
 
 /// Looks for the end of the snapshot that began at `begun`, or of one that began anew behind it.
 async fn find_end(
-    session: &Session<'_>,
+    session: &mut Session<'_>,
     origin: &Origin,
     begun: LogPosition,
     end: LogPosition,
 ) -> Result<Option<(Seq, LogPosition)>, ApplyError> {
-    let Some((mut log, _)) = session.reader_from(&origin.shard, begun).await? else { return Ok(None) };
     let mut newest = None;
-    while log.next_number() <= end.entry {
-        let Some(entry) = log.next().await? else { break };
-        let number = entry.entry.number;
-        for (step, place) in entry.entry.steps.iter().zip(0..) {
+    for number in begun.entry..=end.entry {
+        let Some(entry) = session.entry(&origin.shard, number).await? else { break };
+        for (step, place) in entry.steps.iter().zip(0..) {
             let place = LogPosition { entry: number, step: place };
             if place < begun || step.origin() != origin {
                 continue;
@@ -283,18 +275,20 @@ async fn find_end(
 }
 
 /// Reads ahead up to `limit`, and not a step further. Answers whether the cursor can go on behind it: not where an entry was cut.
-async fn read_until(log: &mut LogReader, cursor: &mut Cursor, limit: LogPosition) -> Result<bool, ApplyError> {
+async fn read_until(session: &mut Session<'_>, cursor: &mut Cursor, limit: LogPosition) -> Result<bool, ApplyError> {
     let last = if limit.step > 0 { limit.entry } else { limit.entry.saturating_sub(1) };
-    let mut whole = true;
     while cursor.wants_more() && cursor.next_entry() <= last {
-        let Some(mut entry) = log.next().await? else { break };
-        if entry.entry.number == limit.entry {
-            entry.entry.steps.truncate(usize::try_from(limit.step).unwrap_or(usize::MAX));
-            whole = false;
+        let shard = cursor.shard.clone();
+        let Some(entry) = session.entry(&shard, cursor.next_entry()).await? else { break };
+        if entry.number == limit.entry {
+            let mut cut = Entry::clone(&entry);
+            cut.steps.truncate(usize::try_from(limit.step).unwrap_or(usize::MAX));
+            cursor.push(cut);
+            return Ok(false);
         }
-        cursor.push(entry.entry);
+        cursor.push(entry);
     }
-    Ok(whole)
+    Ok(true)
 }
 
 impl super::Apply {

@@ -2,7 +2,10 @@
 //!
 //! Pure: entries come in as values, so every rule here is tested without a lake or a warehouse.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use crate::{
     model::{ColumnDefault, Digest, Entry, FileStep, Floor, FloorCause, Origin, Seq, Shard, Step, Target},
@@ -102,7 +105,7 @@ pub struct Cursor {
     /// Identity of the log; empty until the first entry of a new one tells it.
     pub log_id: String,
     place: LogPosition,
-    ahead: VecDeque<Entry>,
+    ahead: VecDeque<Arc<Entry>>,
 }
 
 impl Cursor {
@@ -137,7 +140,8 @@ impl Cursor {
     }
 
     /// Adds the entry numbered [`next_entry`](Self::next_entry).
-    pub fn push(&mut self, entry: Entry) {
+    pub fn push(&mut self, entry: impl Into<Arc<Entry>>) {
+        let entry = entry.into();
         debug_assert_eq!(entry.number, self.next_entry());
         if self.log_id.is_empty() {
             self.log_id.clone_from(&entry.log_id);
@@ -150,7 +154,7 @@ impl Cursor {
     ///
     /// `wanted` says whether an origin belongs to the group; `scope` which of the group's steps this cursor serves.
     pub fn take(&mut self, work: &mut Work, bytes_max: u64, scope: &Scope, wanted: &dyn Fn(&Origin) -> bool) {
-        while let Some(entry) = self.ahead.front() {
+        while let Some(entry) = self.ahead.front().cloned() {
             if work.bytes >= bytes_max {
                 return;
             }

@@ -10,6 +10,7 @@
 
 mod catch_up;
 pub mod cursor;
+mod entries;
 mod files;
 mod hold;
 mod plan;

@@ -12,13 +12,14 @@ use super::{
     Apply, ApplyError,
     catch_up::{CatchUp, Stepped},
     cursor::{Cursor, Scope, Work},
+    entries::Entries,
     tick::{Targets, Tick},
 };
 use crate::{
     backoff::Backoff,
     config::Publish,
     lake::{LogReader, ReadFrom, SystemClock, WriterId},
-    model::{Origin, Shard},
+    model::{Entry, Origin, Shard, Step},
     warehouse::{
         Claim, Exception, ExceptionChange, ExceptionKind, Fence, GroupState, LogPosition, Move, WarehouseError,
         Watermark,
@@ -43,6 +44,8 @@ pub(super) struct Session<'a> {
     pub(super) number: u64,
     pub(super) targets: Targets,
     readers: BTreeMap<Shard, Reader>,
+    /// Entries for those that have exceptions.
+    entries: Entries,
     /// Origins that have exceptions.
     behind: BTreeMap<Origin, CatchUp>,
 }
@@ -70,6 +73,7 @@ pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -
         number: 0,
         targets: Targets::default(),
         readers: BTreeMap::new(),
+        entries: Entries::default(),
         behind: state.exceptions.iter().map(|(origin, e)| (origin.clone(), CatchUp::of(origin, e))).collect(),
     };
     let worked = session.work(state, backoff).await;
@@ -114,7 +118,7 @@ impl Apply {
     }
 
     /// A reader of a shard's log that begins at `mark`, or with the oldest entry.
-    async fn read_log(&self, shard: &Shard, mark: Option<&Watermark>) -> Result<LogReader, ApplyError> {
+    pub(super) async fn read_log(&self, shard: &Shard, mark: Option<&Watermark>) -> Result<LogReader, ApplyError> {
         let from = match mark {
             Some(w) => ReadFrom::After { number: w.position.entry.saturating_sub(1), log_id: w.log_id.clone() },
             None => ReadFrom::Oldest,
@@ -212,7 +216,11 @@ impl Session<'_> {
             while reader.cursor.wants_more() && !(asked && until.elapsed() >= self.apply.tick) {
                 asked = true;
                 let Some(entry) = reader.log.next().await? else { break };
-                reader.cursor.push(entry.entry);
+                let entry = Arc::new(entry.entry);
+                if self.behind.keys().any(|origin| origin.shard == *shard) || begins(&entry) {
+                    self.entries.keep(&entry);
+                }
+                reader.cursor.push(entry);
             }
             began.insert(shard.clone(), reader.cursor.position());
             reader.cursor.take(&mut work, self.apply.tick_bytes, &scope, &owns);
@@ -309,22 +317,26 @@ impl Session<'_> {
         }
     }
 
-    /// A log reader of `shard` from `position` on, for what catches up.
-    pub(super) async fn reader_from(
-        &self,
-        shard: &Shard,
-        position: LogPosition,
-    ) -> Result<Option<(LogReader, String)>, ApplyError> {
-        let Some(reader) = self.readers.get(shard) else { return Ok(None) };
-        let mark = Watermark { log_id: reader.cursor.log_id.clone(), position };
-        let log = self.apply.read_log(shard, Some(&mark)).await?;
-        Ok(Some((log, mark.log_id)))
+    /// Identity of a shard's log, where it is open.
+    pub(super) fn log_id(&self, shard: &Shard) -> Option<String> {
+        self.readers.get(shard).map(|reader| reader.cursor.log_id.clone())
+    }
+
+    /// An entry of a shard's log; `None` where the log does not have it.
+    pub(super) async fn entry(&mut self, shard: &Shard, number: u64) -> Result<Option<Arc<Entry>>, ApplyError> {
+        let Some(log_id) = self.log_id(shard) else { return Ok(None) };
+        self.entries.read(self.apply, shard, &log_id, number).await
     }
 
     /// Where the group stands in a shard's log.
     pub(super) fn stands(&self, shard: &Shard) -> Option<LogPosition> {
         self.readers.get(shard).and_then(|r| r.stands)
     }
+}
+
+/// Whether a snapshot begins in the entry.
+fn begins(entry: &Entry) -> bool {
+    entry.steps.iter().any(|step| matches!(step, Step::SnapshotBegin { .. }))
 }
 
 impl Reader {

@@ -133,6 +133,20 @@ impl Alter {
     }
 }
 
+impl Alter {
+    /// Whether nothing happens to existing rows but that they get columns, all with the same value or NULL.
+    pub fn only_adds_constants(&self) -> bool {
+        let Self { renamed_to, others, adds, drops, renames, rewrites_rows, changes_key, table: _ } = self;
+        renamed_to.is_none()
+            && others.is_empty()
+            && drops.is_empty()
+            && renames.is_empty()
+            && !rewrites_rows
+            && !changes_key
+            && adds.iter().all(|column| column.default != AddedDefault::Unknown)
+    }
+}
+
 /// A column that ALTER TABLE adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddedColumn {

@@ -383,3 +383,41 @@ async fn files(conn: &mut Conn) -> Result<Vec<(String, u64)>, StartError> {
 
 /// ER_NO_BINARY_LOGGING.
 const NOT_USING_BINLOG: u16 = 1381;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn at(file: &str, offset: u64) -> Position {
+        Position { gtid_set: None, file: Some(file.to_owned()), offset, server_uuid: Some("u".to_owned()) }
+    }
+
+    /// The stream may be ahead of what reads see: a transaction is in the binlog before the engine has committed it.
+    #[test]
+    fn a_place_counts_as_visible_only_when_reads_see_all_in_front_of_it() {
+        let set = |text: &str| Executed::Set(text.parse().unwrap());
+        let uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+        let visible = Visible::Executed(set(&format!("{uuid}:1-10")));
+        let nowhere = Position::default();
+        assert!(visible.covers(&nowhere, &set(&format!("{uuid}:1-10"))));
+        assert!(!visible.covers(&nowhere, &set(&format!("{uuid}:1-11"))), "11 was read and is not committed yet");
+        assert!(visible.is_reached(&nowhere, &set(&format!("{uuid}:1-12"))));
+        assert!(!visible.is_reached(&nowhere, &set(&format!("{uuid}:1-9"))));
+    }
+
+    #[test]
+    fn without_gtids_all_files_but_the_current_one_are_visible() {
+        let server_uuid = Some("u".to_owned());
+        let visible = Visible::UpTo { file: "binlog.000010".into(), offset: 4, server_uuid };
+        let none = Executed::Untracked;
+        assert!(visible.covers(&at("binlog.000009", 1 << 40), &none));
+        assert!(visible.covers(&at("binlog.000010", 4), &none));
+        assert!(!visible.covers(&at("binlog.000010", 5), &none));
+        assert!(!visible.covers(&at("binlog.000011", 4), &none));
+        let elsewhere = Position { server_uuid: Some("v".to_owned()), ..at("binlog.000009", 4) };
+        assert!(!visible.covers(&elsewhere, &none), "files of another server mean nothing");
+        assert!(visible.is_reached(&at("binlog.000010", 4), &none));
+        assert!(!visible.is_reached(&at("binlog.000009", 999), &none));
+    }
+}

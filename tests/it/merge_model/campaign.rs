@@ -146,7 +146,10 @@ async fn failure(world: &dyn World, config: &Config, histories: &[History], seed
 
 /// Everything that shards can do to each other.
 pub(crate) fn configurations() -> Vec<Config> {
-    use Kind::{HiddenDelete, HiddenUpdate, SnapshotBegin, SnapshotEnd, SnapshotRead, Truncate, XaCommit, XaPrepare};
+    use Kind::{
+        HiddenDelete, HiddenUpdate, SnapshotAgain, SnapshotBegin, SnapshotEnd, SnapshotRead, Truncate, XaCommit,
+        XaPrepare,
+    };
     let snapshots = [(SnapshotBegin, 1), (SnapshotRead, 2), (SnapshotEnd, 1)];
     let hidden = [(HiddenDelete, 2), (HiddenUpdate, 2), (Truncate, 1)];
     let xa = [(XaPrepare, 4), (XaCommit, 3), (SnapshotBegin, 2), (SnapshotRead, 2), (SnapshotEnd, 1)];
@@ -163,6 +166,23 @@ pub(crate) fn configurations() -> Vec<Config> {
             Config {
                 initial: true,
                 ..shard(named("own rows, hard, first snapshot", "own rows, soft, first snapshot"), &snapshots)
+            },
+            // A row that was only ever in a snapshot that began anew leaves a tombstone where it was shown.
+            Config {
+                dead_rows_matter: false,
+                ..shard(
+                    named("own rows, hard, snapshots begin anew", "own rows, soft, snapshots begin anew"),
+                    &[&snapshots[..], &hidden[..], &[(SnapshotAgain, 2)]].concat(),
+                )
+            },
+            Config {
+                dead_rows_matter: false,
+                ..config(
+                    named("global, hard, snapshots begin anew", "global, soft, snapshots begin anew"),
+                    soft,
+                    3,
+                    &[&snapshots[..], &hidden[..], &[(SnapshotAgain, 2)]].concat(),
+                )
             },
             config(named("global, hard", "global, soft"), soft, 2, &[]),
             config(

@@ -1,4 +1,5 @@
-//! One way to bring the streams to a warehouse: entries, ticks, what each tick stages.
+//! One way to bring the streams to a warehouse: entries, ticks, what each tick stages. Origins are held during snapshots and caught
+//! up in ticks of their own, as `pipeline/apply/catch_up.rs` does it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,6 +60,26 @@ enum Style {
     First,
 }
 
+/// Where a shard's origin is.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// With its group, in front of this event.
+    Group(usize),
+    /// Its snapshot began at the one event; rows in front of the other are loaded.
+    Held { begun: usize, loaded: usize },
+    /// The snapshot's rows are loaded; what followed its beginning is applied in order.
+    Following { at: usize, snapshot: i64 },
+}
+
+/// What has been read of a shard's stream, and how.
+struct Reading<'a> {
+    stream: &'a [Event],
+    available: usize,
+    place: Place,
+    /// Rows of snapshots are loaded before the end is known.
+    progressively: bool,
+}
+
 /// All ticks of one schedule; ticks that are given up before their commit replay differently.
 pub(crate) fn schedule(streams: &[Vec<Event>], seed: u64) -> Vec<Tick> {
     let mut rng = StdRng::seed_from_u64(seed);
@@ -79,31 +100,36 @@ pub(crate) fn schedule(streams: &[Vec<Event>], seed: u64) -> Vec<Tick> {
     let style = *[Style::Mixed, Style::One, Style::First].choose(&mut rng).unwrap();
     let mut order: Vec<usize> = (0..shards).collect();
     order.shuffle(&mut rng);
-    let (mut position, mut available) = (vec![0; shards], vec![0; shards]);
+    let mut readings: Vec<Reading<'_>> = flat
+        .iter()
+        .map(|stream| Reading { stream, available: 0, place: Place::Group(0), progressively: rng.random_bool(0.5) })
+        .collect();
+    let done = |r: &Reading<'_>| matches!(r.place, Place::Group(at) if at == r.stream.len());
     let mut ticks = Vec::new();
-    for _ in 0..2_000 {
-        if (0..shards).all(|s| position[s] == flat[s].len()) {
+    for _ in 0..4_000 {
+        if readings.iter().all(done) {
             return ticks;
         }
         let picked: Vec<usize> = match style {
             Style::Mixed => (0..shards).filter(|_| rng.random_bool(0.6)).collect(),
             Style::One => vec![rng.random_range(0..shards)],
-            Style::First => order.iter().copied().find(|s| position[*s] < flat[*s].len()).into_iter().collect(),
+            Style::First => order.iter().copied().find(|s| !done(&readings[*s])).into_iter().collect(),
         };
         let mut tick = Tick::default();
-        let mut reached = position.clone();
+        let before: Vec<Place> = readings.iter().map(|r| r.place).collect();
         for s in picked {
-            let unseen: Vec<usize> = ends[s].iter().copied().filter(|e| *e > available[s]).collect();
+            let reading = &mut readings[s];
+            let unseen: Vec<usize> = ends[s].iter().copied().filter(|e| *e > reading.available).collect();
             if !unseen.is_empty() {
-                available[s] = unseen[rng.random_range(0..3).min(unseen.len() - 1)];
+                reading.available = unseen[rng.random_range(0..3).min(unseen.len() - 1)];
             }
-            reached[s] = take(&flat[s], position[s], available[s], &mut tick, &mut rng);
+            reading.take(&mut tick, &mut rng);
         }
         // A crash before the commit: nothing happened.
         if rng.random_bool(0.15) {
+            readings.iter_mut().zip(before).for_each(|(reading, place)| reading.place = place);
             continue;
         }
-        position = reached;
         tick.rows.shuffle(&mut rng);
         if !tick.rows.is_empty() || !tick.floors.is_empty() {
             ticks.push(tick);
@@ -112,32 +138,86 @@ pub(crate) fn schedule(streams: &[Vec<Event>], seed: u64) -> Vec<Tick> {
     panic!("the schedule does not end");
 }
 
-/// What a tick takes of one shard; answers where it stops.
-fn take(stream: &[Event], from: usize, available: usize, tick: &mut Tick, rng: &mut impl Rng) -> usize {
-    let mut at = from;
-    while at < available {
-        let event = stream[at];
-        match event.kind {
-            EventKind::SnapshotBegin => {
-                let ahead = stream[at..available].iter().position(|e| e.kind == EventKind::SnapshotEnd);
-                // Held until the snapshot is complete.
-                let Some(length) = ahead else { return at };
-                raise(tick, &event);
-                for inside in &stream[at + 1..at + length] {
-                    take_one(tick, inside);
-                }
-                at += length + 1;
-                if rng.random_bool(0.5) {
-                    return at;
-                }
-            }
-            _ => {
-                take_one(tick, &event);
-                at += 1;
-            }
+impl Reading<'_> {
+    /// What one tick takes of the shard.
+    fn take(&mut self, tick: &mut Tick, rng: &mut impl Rng) {
+        match self.place {
+            Place::Group(at) => self.go_on(at, tick),
+            Place::Held { begun, loaded } => self.load(begun, loaded, tick, rng),
+            Place::Following { at, snapshot } => self.follow(at, snapshot, tick, rng),
         }
     }
-    at
+
+    fn go_on(&mut self, from: usize, tick: &mut Tick) {
+        for at in from..self.available {
+            if self.stream[at].kind == EventKind::SnapshotBegin {
+                self.place = Place::Held { begun: at, loaded: at };
+                return;
+            }
+            take_one(tick, &self.stream[at]);
+        }
+        self.place = Place::Group(self.available);
+    }
+
+    /// Rows of the snapshot that is complete, all of them before any change: a delete leaves no trace.
+    fn load(&mut self, begun: usize, loaded: usize, tick: &mut Tick, rng: &mut impl Rng) {
+        let complete = self.find_end(begun);
+        let (of, limit) = match complete {
+            Some((snapshot, end)) => (Some(snapshot), end),
+            None if self.progressively => (None, self.available),
+            None => return,
+        };
+        let mut at = loaded;
+        while at < limit {
+            let event = self.stream[at];
+            if event.kind == EventKind::Snapshot && of.is_none_or(|of| of == event.seq) {
+                tick.rows.push(event);
+            }
+            at += 1;
+            if rng.random_bool(0.2) {
+                break;
+            }
+        }
+        self.place = match of {
+            Some(snapshot) if at >= limit => Place::Following { at: begun, snapshot },
+            _ => Place::Held { begun, loaded: at },
+        };
+    }
+
+    /// Number of the first snapshot that is complete, of those that began at `begun` and behind it; and the place of its end.
+    fn find_end(&self, begun: usize) -> Option<(i64, usize)> {
+        let mut newest = None;
+        for (place, event) in self.stream[..self.available].iter().enumerate().skip(begun) {
+            match event.kind {
+                EventKind::SnapshotBegin => newest = Some(event.seq),
+                EventKind::SnapshotEnd if newest == Some(event.seq) => return Some((event.seq, place)),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    fn follow(&mut self, from: usize, snapshot: i64, tick: &mut Tick, rng: &mut impl Rng) {
+        let mut at = from;
+        while at < self.available {
+            let event = self.stream[at];
+            match event.kind {
+                EventKind::SnapshotBegin if event.seq > snapshot => {
+                    self.place = Place::Held { begun: at, loaded: at };
+                    return;
+                }
+                EventKind::SnapshotEnd => raise(tick, &event),
+                EventKind::Snapshot => {}
+                _ => take_one(tick, &event),
+            }
+            at += 1;
+            if at < self.available && rng.random_bool(0.2) {
+                self.place = Place::Following { at, snapshot };
+                return;
+            }
+        }
+        self.place = Place::Group(at);
+    }
 }
 
 fn take_one(tick: &mut Tick, event: &Event) {

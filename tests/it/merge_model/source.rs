@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     /// A delete without an event.
     HiddenDelete,
     SnapshotBegin,
+    /// One that is under way begins anew, as behind a DDL.
+    SnapshotAgain,
     /// A chunk of a snapshot with one key.
     SnapshotRead,
     SnapshotEnd,
@@ -238,7 +240,8 @@ impl Source<'_> {
                     self.emit(s, EventKind::Update, k, row);
                 }
             }
-            (Kind::SnapshotBegin, _) => self.snapshot_begin(s),
+            (Kind::SnapshotBegin, _) if self.snapshots[s].is_none() => self.snapshot_begin(s),
+            (Kind::SnapshotAgain, _) if self.snapshots[s].is_some() => self.snapshot_begin(s),
             (Kind::SnapshotRead, _) => self.snapshot_read(s, &[k]),
             (Kind::SnapshotEnd, _) => self.snapshot_end(s),
             _ => {}
@@ -287,9 +290,6 @@ impl Source<'_> {
     }
 
     fn snapshot_begin(&mut self, s: usize) {
-        if self.snapshots[s].is_some() {
-            return;
-        }
         self.captured[s] = true;
         // A seq of its own: every later event beats the snapshot's rows.
         self.seq[s] += 1;

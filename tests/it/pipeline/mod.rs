@@ -4,6 +4,7 @@
 //! with a comparison that shares no code with Tailwater.
 
 mod keys;
+mod mariadb;
 mod scene;
 mod schema;
 mod snapshot;

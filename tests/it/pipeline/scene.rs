@@ -297,7 +297,7 @@ impl Scene {
     /// Waits until the tables are equal.
     pub(super) fn becomes_equal(&self, tables: &[&str], running: &mut Running) -> Result<()> {
         self.wait("equality", running, || Ok(self.equal(tables).is_ok())).or_else(|e| {
-            self.equal(tables)?;
+            self.equal(tables).with_context(|| self.log().unwrap_or_default())?;
             Err(e)
         })
     }

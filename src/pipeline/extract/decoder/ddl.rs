@@ -99,7 +99,8 @@ impl Decoder {
                 format!("column {from:?} was renamed to {to:?}: older rows have their values under the old name"),
             );
         }
-        if self.snapshots.is_running(i) {
+        // Chunks go on without an added column: what follows them fills it as in all older rows.
+        if self.snapshots.is_running(i) && !alter.only_adds_constants() {
             return self.needs_snapshot(i, "ALTER TABLE changed the table while it was read".to_owned());
         }
         self.tables[i].added.extend(alter.adds);

@@ -177,14 +177,16 @@ impl Decoder {
         let schema = self.runtime.block_on(self.schemas.save(&target, plan.schema()))?;
         let seq = self.mark();
         let table = &mut self.tables[i];
+        let told = !table.added.is_empty();
         table.added.clear();
         table.known = Some(schema.clone());
         let origin = table.origin.clone();
         let added = change.added.into_iter().collect();
         tracing::info!(%origin, %schema, "the table's schema is new");
         self.pending.push(Pending::Ready(Box::new(Step::Schema { origin, target, seq, schema, added })));
-        // A snapshot that has begun reads all rows with their values; a DDL behind its beginning makes it begin anew.
-        if let Some(reason) = change.stale.filter(|_| !self.is_being_read(i)) {
+        // A snapshot that has begun reads all rows with their values, perhaps in a newer shape than the stream's; a DDL behind its
+        // beginning makes it begin anew, unless it only adds columns, and then it may be found out here that it did not.
+        if let Some(reason) = change.stale.filter(|_| told || !self.is_being_read(i)) {
             self.needs_snapshot(i, reason);
         }
         Ok(())

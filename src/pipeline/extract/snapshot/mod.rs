@@ -16,9 +16,12 @@ pub(super) mod progress;
 pub(super) mod readers;
 pub(super) mod table;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use self::progress::Progress;
@@ -50,6 +53,8 @@ pub struct SnapshotOptions {
     pub rows_per_second: Option<u64>,
     /// Pause while more threads than this work on the source.
     pub threads_running_max: Option<u64>,
+    /// Pause while the source, itself a replica, is further behind than this.
+    pub replica_lag_max: Option<Duration>,
 }
 
 /// What a job tells the decode thread.

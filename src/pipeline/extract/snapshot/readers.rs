@@ -86,21 +86,35 @@ impl Readers {
     async fn calm(&self, session: &mut Session) -> Result<(), SnapshotError> {
         let mut load = self.load.lock().await;
         sleep(load.due.saturating_duration_since(Instant::now())).await;
-        let Some(threads_max) = self.options.threads_running_max else { return Ok(()) };
         let mut paused = false;
         while load.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
-            let running = session.threads_running().await?;
-            if running <= threads_max {
+            let Some(why) = self.burden(session).await? else {
                 load.looked = Some(Instant::now());
                 break;
-            }
-            if !paused {
-                tracing::info!(running, threads_max, "the source is busy; snapshots pause");
-                paused = true;
+            };
+            if !std::mem::replace(&mut paused, true) {
+                tracing::info!(why, "snapshots pause to spare the source");
             }
             sleep(LOOK_EVERY).await;
         }
         Ok(())
+    }
+
+    /// Why the source should be left alone now.
+    async fn burden(&self, session: &mut Session) -> Result<Option<String>, SnapshotError> {
+        if let Some(max) = self.options.threads_running_max {
+            let running = session.threads_running().await?;
+            if running > max {
+                return Ok(Some(format!("{running} threads work on it, more than threads_running_max = {max}")));
+            }
+        }
+        if let Some(max) = self.options.replica_lag_max
+            && let Some(lag) = session.replica_lag().await?
+            && Duration::from_secs(lag) > max
+        {
+            return Ok(Some(format!("it is {lag} s behind its own source, more than replica_lag_max = {max:?}")));
+        }
+        Ok(None)
     }
 
     /// Counts rows that were read towards the rate.

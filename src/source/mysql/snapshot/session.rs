@@ -120,6 +120,27 @@ impl Session {
         Ok(text.and_then(|t| t.parse().ok()).unwrap_or_default())
     }
 
+    /// How far the server is behind the one that it replicates itself, in seconds; `None` where it replicates none, or cannot tell.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub async fn replica_lag(&mut self) -> Result<Option<u64>, SnapshotError> {
+        for statement in crate::source::mysql::sql::REPLICA_STATUS {
+            let rows: Vec<Row> = match self.conn.query(statement).await {
+                // The other name, or no privilege.
+                Err(DriverFailure::Server(_)) => continue,
+                rows => rows?,
+            };
+            let lag = |row: &Row| {
+                let named = |c: &mysql_async::Column| sql::LAG_COLUMNS.contains(&&*c.name_str());
+                let text: Option<Vec<u8>> = row.get_opt(row.columns_ref().iter().position(named)?)?.ok()?;
+                String::from_utf8(text?).ok()?.parse().ok()
+            };
+            return Ok(rows.iter().filter_map(lag).max());
+        }
+        Ok(None)
+    }
+
     /// The key of the row that is `rows` rows into the range; `None` when the range has fewer.
     ///
     /// # Errors

@@ -41,6 +41,9 @@ pub(super) const ESTIMATE: &str = "SELECT TABLE_ROWS, AVG_ROW_LENGTH FROM inform
 
 pub(super) const THREADS_RUNNING: &str = "SHOW GLOBAL STATUS LIKE 'Threads\\_running'";
 
+/// Columns of the replica's status that tell how many seconds it is behind, by version.
+pub(super) const LAG_COLUMNS: [&str; 2] = ["Seconds_Behind_Source", "Seconds_Behind_Master"];
+
 /// A table to be read, with its key.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct From<'a> {
