@@ -6,7 +6,7 @@ use super::{Failure, args::ConfigArgs, outcome, shell::Shell, signals, verify_re
 use crate::{
     config::{Config, Pattern, Problem, Role, Span},
     exit::Exit,
-    model::{Shard, Verification},
+    model::{Shard, TableOutcome, Verification, VerifiedTable},
     pipeline::verify::{self, At, Request},
 };
 
@@ -21,7 +21,7 @@ Examples:
   tailwater verify --config shop.toml
   tailwater verify --table 'shop.orders*' --shard s1 --at now --json
 
-Exit codes: 0 everything is equal, 1 something differs, 5 nothing differs but not everything could be compared.")]
+Exit codes: 0 everything is equal (or was repaired), 1 something differs, 5 nothing differs but not everything could be compared.")]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     pub(super) config: ConfigArgs,
@@ -38,6 +38,10 @@ pub(super) struct VerifyArgs {
     /// Rows to read from each source per second [default: no bound].
     #[arg(long, value_name = "ROWS")]
     pub(super) rows_per_second: Option<NonZero<u64>>,
+    /// Read rows that differ anew from the source and compare again. A running extractor does it; the rows come into the warehouse as
+    /// changes of their own, in order with all others.
+    #[arg(long)]
+    pub(super) repair: bool,
     /// How long to wait for the warehouse each time it is behind.
     #[arg(long, value_name = "TIME", default_value = "5m")]
     pub(super) patience: Span,
@@ -54,17 +58,24 @@ pub(super) async fn execute(args: VerifyArgs, shell: &Shell) -> Result<Exit, Fai
     let colour = shell.colour_stdout();
     // People see each table as soon as it is through.
     let out = Mutex::new(());
-    let result = verify::run(&config, &request, &|table| {
+    let done = |table: &VerifiedTable| {
         if !args.json {
             let _one_at_a_time = out.lock();
             // A closed pipe ends the report, not the comparison.
             let _ = super::print(&verify_report::table(table, colour));
         }
-    })
-    .await
-    .map_err(outcome::explain_verify)?;
-    super::print(&if args.json { verify_report::json(&result) } else { verify_report::summary(&result) })?;
-    Ok(exit(&result))
+    };
+    let (found, after) = match args.repair {
+        true => verify::run_and_repair(&config, &request, &done).await.map_err(outcome::explain_verify)?,
+        false => (verify::run(&config, &request, &done).await.map_err(outcome::explain_verify)?, None),
+    };
+    let text = match (args.json, &after) {
+        (true, after) => verify_report::json(&found, after.as_ref()),
+        (false, Some(after)) => format!("after the repair: {}", verify_report::summary(after)),
+        (false, None) => verify_report::summary(&found),
+    };
+    super::print(&text)?;
+    Ok(exit(&found, after.as_ref()))
 }
 
 fn request(args: &VerifyArgs, config: &Config) -> Result<Request, Failure> {
@@ -87,10 +98,14 @@ fn request(args: &VerifyArgs, config: &Config) -> Result<Request, Failure> {
     })
 }
 
-fn exit(result: &Verification) -> Exit {
-    if result.differs() {
+/// What a repair mended is no difference any more.
+fn exit(found: &Verification, after: Option<&Verification>) -> Exit {
+    let known = |found: &Verification| {
+        !found.tables.is_empty() && !found.tables.iter().any(|t| matches!(t.outcome, TableOutcome::NotCompared { .. }))
+    };
+    if after.unwrap_or(found).differs() {
         Exit::Findings
-    } else if result.is_equal() && !result.tables.is_empty() {
+    } else if known(found) && after.is_none_or(known) {
         Exit::Ok
     } else {
         Exit::NotCompared

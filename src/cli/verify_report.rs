@@ -7,10 +7,17 @@ use crate::model::{Difference, TableOutcome, Verification, VerifiedTable};
 /// Differences shown of one table; `--json` has all that are known.
 const SHOWN_MAX: usize = 20;
 
-/// For programs.
-pub(super) fn json(result: &Verification) -> String {
+/// For programs. What was found after a repair stands beside what was found first.
+pub(super) fn json(result: &Verification, after: Option<&Verification>) -> String {
+    #[derive(serde::Serialize)]
+    struct Both<'a> {
+        #[serde(flatten)]
+        found: &'a Verification,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after_repair: Option<&'a Verification>,
+    }
     // Serialising plain structs into memory cannot fail.
-    serde_json::to_string_pretty(result).unwrap_or_default() + "\n"
+    serde_json::to_string_pretty(&Both { found: result, after_repair: after }).unwrap_or_default() + "\n"
 }
 
 /// One table.

@@ -272,7 +272,7 @@ fn configuration(servers: &[Mysql], warehouse: &Warehouse, lake: &Lake) -> Strin
     line("flush_interval = \"500ms\"\n[warehouse]\ntick = \"200ms\"".to_owned());
     line(match warehouse {
         Warehouse::Sqlite(path) => format!("url = \"sqlite:{}\"", file_name(path)),
-        Warehouse::Postgres(url) => format!("url = \"{url}\""),
+        Warehouse::Postgres(url) | Warehouse::Redshift(url) => format!("url = \"{url}\""),
     });
     line("[[table]]\nmatch = \"shop.parcels\"\nkey = \"global\"\nupdated_at = \"updated_at\"".to_owned());
     line("[[table]]\nmatch = \"shop.*\"".to_owned());

@@ -11,6 +11,7 @@ mod compare;
 mod coverage;
 mod error;
 mod explain;
+mod repair;
 mod settle;
 mod shard;
 mod sides;
@@ -74,6 +75,33 @@ pub struct Request {
 pub(super) struct Wanted {
     pub(super) origin: Origin,
     pub(super) known: Known,
+}
+
+/// Compares, asks the extractors to read anew what differs, and compares those tables again. Answers what was found first and what
+/// afterwards; `None` when nothing differs.
+///
+/// # Errors
+/// As [`run`], and when the requests are not fulfilled in time.
+pub async fn run_and_repair(
+    config: &Config,
+    request: &Request,
+    done: &(dyn Fn(&VerifiedTable) + Send + Sync),
+) -> Result<(Verification, Option<Verification>), VerifyError> {
+    let found = run(config, request, done).await?;
+    let rows = repair::different(&found);
+    if rows.is_empty() {
+        return Ok((found, None));
+    }
+    repair::ask(&*open::store(config).await?, &rows, request).await?;
+    let pattern = |origin: &Origin| Pattern::exactly(&origin.database, &origin.table).parse().ok();
+    let again = Request {
+        tables: rows.keys().filter_map(pattern).collect(),
+        shards: rows.keys().map(|origin| origin.shard.clone()).collect(),
+        at: At::Now,
+        ..request.clone()
+    };
+    let after = run(config, &again, done).await?;
+    Ok((found, Some(after)))
 }
 
 /// What comparisons share.

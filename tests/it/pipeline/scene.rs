@@ -171,7 +171,7 @@ impl Setup {
         line("flush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"");
         line(&match warehouse {
             Warehouse::Sqlite(_) => "url = \"sqlite:warehouse.db\"".to_owned(),
-            Warehouse::Postgres(url) => format!("url = \"{url}\""),
+            Warehouse::Postgres(url) | Warehouse::Redshift(url) => format!("url = \"{url}\""),
         });
         line(&self.lines);
         line(&format!("[[table]]\nmatch = \"{}.*\"", self.name));
@@ -326,7 +326,7 @@ impl Scene {
     pub(super) fn target(&self, table: &str) -> String {
         match &self.warehouse {
             Warehouse::Sqlite(_) => format!("\"{}_{table}\"", self.name),
-            Warehouse::Postgres(_) => format!("\"{}\".\"{table}\"", self.name),
+            Warehouse::Postgres(_) | Warehouse::Redshift(_) => format!("\"{}\".\"{table}\"", self.name),
         }
     }
 
@@ -334,7 +334,7 @@ impl Scene {
     pub(super) fn place(&self, schema: &str, table: &str) -> String {
         match &self.warehouse {
             Warehouse::Sqlite(_) => format!("\"{schema}_{table}\""),
-            Warehouse::Postgres(_) => format!("\"{schema}\".\"{table}\""),
+            Warehouse::Postgres(_) | Warehouse::Redshift(_) => format!("\"{schema}\".\"{table}\""),
         }
     }
 
@@ -347,7 +347,7 @@ impl Scene {
                 sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut conn).await?;
                 Ok(())
             }),
-            Warehouse::Postgres(_) => postgres().query(&self.name, statement).map(drop),
+            Warehouse::Postgres(_) | Warehouse::Redshift(_) => postgres().query(&self.name, statement).map(drop),
         }
     }
 
@@ -366,7 +366,7 @@ impl Scene {
                 let rows: Vec<Option<String>> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut conn).await?;
                 Ok(rows.into_iter().map(|row| row.unwrap_or_else(|| "NULL".to_owned())).collect())
             }),
-            Warehouse::Postgres(_) => postgres().query(&self.name, &sql),
+            Warehouse::Postgres(_) | Warehouse::Redshift(_) => postgres().query(&self.name, &sql),
         }
     }
 }

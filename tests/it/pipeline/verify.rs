@@ -361,3 +361,64 @@ fn what_cannot_be_compared_is_told() -> Result<()> {
     ensure!(answer.code == 5 && reason.contains("did not reach the source's position"), "{}", answer.text);
     Ok(())
 }
+
+/// `--repair` reads the rows that differ anew, by a running extractor, and the warehouse has them afterwards.
+fn repairs(engine: Engine) -> Result<()> {
+    let scene = Setup::new("verify_repair").to(engine).rule("soft", "target = \"all.soft\"\ndeletes = \"soft\"").start()?;
+    let tables = [
+        ("plain", "id INT PRIMARY KEY, v VARCHAR(20) NULL, at TIMESTAMP(3) NULL"),
+        ("soft", "id INT PRIMARY KEY, v VARCHAR(20) NULL, at TIMESTAMP(3) NULL"),
+        ("ci", "id VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_swedish_ci PRIMARY KEY, v VARCHAR(20) NULL, at TIMESTAMP(3) NULL"),
+        ("pair", "id DECIMAL(12,3), b VARBINARY(4), v VARCHAR(20), at TIMESTAMP(3) NULL, PRIMARY KEY (id, b)"),
+    ];
+    for (table, columns) in tables {
+        scene.sql_all(&format!("CREATE TABLE {table} ({columns})"))?;
+        let second = if table == "pair" { "x'00ff', " } else { "" };
+        let rows = (1..=300).map(|n| format!("({n}, {second}'v{n}', '2024-01-01 00:00:00.123')"));
+        scene.sql_all(&format!("INSERT INTO {table} VALUES {}", rows.collect::<Vec<_>>().join(", ")))?;
+    }
+    scene.once()?;
+    let mut running = scene.start(&["run"])?;
+    let answer = verify(&scene, &["--at", "now"])?;
+    answer.is_equal()?;
+    let origin = "_tw_origin LIKE 's1%'";
+    for (table, _) in tables {
+        let place = if table == "soft" { scene.place("all", "soft") } else { scene.target(table) };
+        let (five, seven) = if table == "ci" { ("'5'", "'7'") } else { ("5", "7") };
+        scene.change(&format!("UPDATE {place} SET v = 'broken' WHERE id = {five} AND {origin}"))?;
+        scene.change(&format!("DELETE FROM {place} WHERE id = {seven} AND {origin}"))?;
+        // A row that the source does not have, of the same age.
+        let (new, columns, values) = match table {
+            "ci" => ("'zz'", "id, v", "v"),
+            "pair" => ("999.5", "id, b, v", "b, v"),
+            _ => ("999", "id, v", "v"),
+        };
+        let soft = if table == "soft" { ("_tw_deleted, ", "_tw_deleted, ") } else { ("", "") };
+        let nine = if table == "ci" { "'9'" } else { "9" };
+        scene.change(&format!(
+            "INSERT INTO {place} (_tw_origin, _tw_seq, _tw_committed_at, {}{columns}) \
+             SELECT _tw_origin, _tw_seq, _tw_committed_at, {}{new}, {values} FROM {place} WHERE id = {nine} AND {origin}",
+            soft.0, soft.1
+        ))?;
+    }
+    let answer = verify(&scene, &["--repair"])?;
+    for (table, _) in tables {
+        let found = answer.differences(table)?;
+        ensure!(found.len() == 3, "{table}: {found:?}\n{}", answer.text);
+    }
+    let after = answer.report["after_repair"]["tables"].as_array().context("no result after the repair")?;
+    ensure!(answer.code == 0 && after.len() == 4 && after.iter().all(|t| t["outcome"] == "equal"), "{}", answer.text);
+    running.terminate(super::scene::LIMIT)?;
+    scene.equal(&["plain", "ci", "pair"])?;
+    scene.log_is_whole()
+}
+
+#[test]
+fn what_differs_is_repaired_in_sqlite() -> Result<()> {
+    repairs(Engine::Sqlite)
+}
+
+#[test]
+fn what_differs_is_repaired_in_postgres() -> Result<()> {
+    repairs(Engine::Postgres)
+}

@@ -15,9 +15,14 @@ use super::{
     connect::{Address, ConnectError},
     start::StartError,
 };
-use crate::model::checksum::{Comparison, Group, Key, RowDigest, Selection};
+use crate::model::checksum::{ComparedColumn, Comparison, Group, Key, RowDigest, Selection};
 
 pub use mark::Mark;
+
+/// The condition of having exactly this key, byte by byte, whatever the collation.
+pub(super) fn exactly(key: &[ComparedColumn], tokens: &Key) -> String {
+    sql::exactly(key, tokens)
+}
 
 /// Keys that one statement asks for: MySQL's range optimizer takes this many alternatives without falling back to a scan.
 const KEYS_MAX: usize = 200;

@@ -197,6 +197,17 @@ fn key_conditions(table: &SourceTable, keys: &[Key]) -> String {
     format!(" WHERE {}", keys.iter().map(one).collect::<Vec<_>>().join(" OR "))
 }
 
+/// The condition of having exactly a key: found by the index, then compared byte by byte.
+pub(super) fn exactly(key: &[ComparedColumn], tokens: &Key) -> String {
+    let found = key.iter().zip(tokens).map(|(c, t)| format!("{} = {}", quote(&c.name), literal(c, t)));
+    let text = |(c, t): (&ComparedColumn, &String)| {
+        let bytes = hex(text_of(t).as_bytes());
+        let same = format!("CAST(CONVERT({} USING utf8mb4) AS BINARY) = X'{bytes}'", quote(&c.name));
+        (Form::of_key(c.ty) == Form::Text).then_some(same)
+    };
+    found.chain(key.iter().zip(tokens).filter_map(text)).collect::<Vec<_>>().join(" AND ")
+}
+
 /// As [`rows`], of the given keys.
 pub(super) fn rows_of(table: &SourceTable, keys: &[Key]) -> String {
     let columns = [content(&table.comparison)].into_iter().chain(key_tokens(&table.comparison));
