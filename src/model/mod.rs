@@ -21,7 +21,7 @@ pub use entry::{
 pub use finding::{Finding, Severity};
 pub use name::{Origin, Shard, Target};
 pub use seq::{Op, Seq};
-pub use status::{GroupPosition, ParkedOrigin, ShardStatus, Status, TableStatus};
+pub use status::{GroupPosition, ParkedOrigin, ShardStatus, Status, TableStatus, VerifiedOrigin};
 pub use table::{Column, ColumnDefault, TableSchema};
 pub use types::ColumnType;
 pub use verification::{

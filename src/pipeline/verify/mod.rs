@@ -7,6 +7,7 @@
 //! The result speaks of a position: when the comparison began, the warehouse had applied the source up to it. Every range was found equal
 //! or explained at some later moment, so whatever was committed up to that position has been proven to be in the warehouse.
 
+pub mod background;
 mod compare;
 mod coverage;
 mod error;
@@ -22,7 +23,7 @@ mod throttle;
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::BoxFuture, stream};
 use tokio::sync::watch;
 
 pub use error::VerifyError;
@@ -30,8 +31,8 @@ pub use error::VerifyError;
 use super::open;
 use crate::{
     config::{Config, Pattern, Source, TableRules},
-    lake::{Clock, Schemas, Store, SystemClock, log},
-    model::{Known, Origin, Shard, Verification, VerifiedTable},
+    lake::{Clock, Schemas, Store, SystemClock, log, verified::Verified},
+    model::{Known, Origin, Shard, TableOutcome, Verification, VerifiedTable},
     source::mysql::checksum::{ChecksumReader, Mark},
     warehouse::{Checksums, Warehouse},
 };
@@ -134,8 +135,12 @@ pub async fn run(
         warehouse: open::warehouse(target, &store)?,
         store,
     };
-    let looks = config.source.iter().filter(|s| request.shards.contains(&s.shard()));
-    let looks = looks.map(|source| shared.shard(source, request, done));
+    let mut looks: Vec<BoxFuture<'_, Result<Vec<VerifiedTable>, VerifyError>>> = Vec::new();
+    for source in &config.source {
+        if request.shards.contains(&source.shard()) {
+            looks.push(Box::pin(shared.shard(source, request, done)));
+        }
+    }
     let found: Vec<Result<Vec<VerifiedTable>, VerifyError>> = stream::iter(looks).buffered(TOGETHER).collect().await;
     let mut tables = Vec::new();
     for found in found {
@@ -188,15 +193,26 @@ impl Shared<'_> {
             checksums: &mut *checksums,
             throttle: &mut throttle,
             patience: request.patience,
+            for_redshift: open::form(self.config).for_copy,
         };
         let tables = verifier.run(&wanted, &mut |table| done(table)).await;
         reader.close().await;
+        self.note(&source.shard(), &tables).await;
         Ok(tables)
     }
 
     async fn connect(&self, source: &Source) -> Result<(ChecksumReader, Box<dyn Checksums>), VerifyError> {
         let reader = ChecksumReader::connect(&open::address(source)).await?;
         Ok((reader, self.warehouse.checksums().await?))
+    }
+
+    /// Notes what is equal, for `status`.
+    async fn note(&self, shard: &Shard, tables: &[VerifiedTable]) {
+        let equal = tables.iter().filter(|t| t.outcome == TableOutcome::Equal);
+        let equal = equal.filter_map(|t| Some((t.origin.parse().ok()?, t.through.clone()?))).collect();
+        if let Err(error) = Verified::add(&*self.store, shard, equal).await {
+            tracing::warn!(%shard, error = crate::errors::chain(&error), "the result could not be noted for `tailwater status`");
+        }
     }
 
     /// Waits until the warehouse has reached the position that was asked for.

@@ -23,6 +23,8 @@ pub(super) struct ShardVerifier<'a> {
     pub(super) checksums: &'a mut dyn Checksums,
     pub(super) throttle: &'a mut Throttle,
     pub(super) patience: Duration,
+    /// Whether the lake's values are made for Redshift.
+    pub(super) for_redshift: bool,
 }
 
 /// A table that could not be compared.

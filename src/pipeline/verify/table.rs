@@ -12,12 +12,14 @@ use super::{
     sides::{MysqlSide, Side, TargetSide},
 };
 use crate::{
+    decode::Policies,
     lake::{Clock, SystemClock},
     model::{
-        Difference, DifferenceKind, Known, OpenRange, Origin, Position, TableOutcome, TableSchema, VerifiedTable,
+        Difference, DifferenceKind, Known, OpenRange, Origin, TableOutcome, TableSchema, VerifiedTable,
         VerifiedThrough,
         checksum::{ComparedColumn, Comparison, Form, Key, KeyRange, float_of, text_of},
     },
+    pipeline::status,
     source::mysql::checksum::SourceTable,
     warehouse::{ComparedTarget, Deletes},
 };
@@ -75,6 +77,7 @@ impl ShardVerifier<'_> {
         }
         let rule = self.rules.resolve(&origin.database, &origin.table);
         let rule = rule.ok_or_else(|| VerifyError::NotFollowed("no [[table]] rule matches it any more".to_owned()))?;
+        let policies = crate::pipeline::extract::policies(&rule, self.for_redshift);
         let Scope { comparison, target, notes } = self.scope(origin, known).await?;
         report.notes = notes;
         let group = crate::pipeline::open::group(self.pipeline, &rule.group);
@@ -111,7 +114,7 @@ impl ShardVerifier<'_> {
         report.rows_one_by_one = findings.rows_one_by_one;
         report.in_flight = findings.in_flight;
         report.through = Some(through(reached));
-        report.outcome = judge(&mut mysql, &mut side, &comparison, findings, &mut report.explained).await?;
+        report.outcome = judge(&mut mysql, &mut side, &comparison, &policies, findings, &mut report.explained).await?;
         Ok(())
     }
 
@@ -191,6 +194,7 @@ async fn judge(
     source: &mut MysqlSide<'_>,
     warehouse: &mut TargetSide<'_>,
     comparison: &Comparison,
+    policies: &Policies,
     findings: Findings,
     explained: &mut u64,
 ) -> Result<TableOutcome, VerifyError> {
@@ -205,7 +209,7 @@ async fn judge(
         if suspect.source.is_some() && suspect.warehouse.is_some() {
             let (here, there) = tokio::join!(source.values_of(&suspect.key), warehouse.values_of(&suspect.key));
             if let (Some(here), Some(there)) = (here?, there?) {
-                let compared = explain::compare(&comparison.columns, &here, &there);
+                let compared = explain::compare(&comparison.columns, &here, &there, policies);
                 if compared.explained && compared.columns.is_empty() {
                     *explained += 1;
                     continue;
@@ -276,19 +280,10 @@ fn range_text(comparison: &Comparison, range: &KeyRange) -> String {
 
 fn through(reached: Reached) -> VerifiedThrough {
     VerifiedThrough {
-        position: place(&reached.position),
+        position: status::place(&reached.position),
         committed_at: reached.committed_at,
         entry: reached.entry,
         verified_at: SystemClock::new().unix_micros(),
-    }
-}
-
-/// A position for people.
-fn place(position: &Position) -> String {
-    match (&position.gtid_set, &position.file) {
-        (Some(set), _) => set.clone(),
-        (None, Some(file)) => format!("{file}:{}", position.offset),
-        (None, None) => String::new(),
     }
 }
 
