@@ -3,7 +3,7 @@
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build servers test demo bench fmt fmt-check lint doc check
+.PHONY: help build servers test demo demo-redshift bench fmt fmt-check lint doc check
 
 help:
 	@echo 'make test     run all tests, against real servers'
@@ -13,6 +13,7 @@ help:
 	@echo 'make lint     run clippy; warnings are errors'
 	@echo 'make doc      build the documentation; warnings are errors'
 	@echo 'make demo     copy a live MySQL into a warehouse on this machine'
+	@echo 'make demo-redshift   the same, into a stand-in of Amazon Redshift'
 	@echo 'make bench    run the benchmarks'
 	@echo 'make servers  fetch the servers that tests and the demo use (about 150 MB, once)'
 
@@ -32,6 +33,9 @@ test: build
 demo:
 	$(CARGO) build --workspace --bins
 	$(TARGET)/debug/demo $(DEMO)
+
+demo-redshift:
+	$(MAKE) demo DEMO='--warehouse redshift $(DEMO)'
 
 bench:
 	$(CARGO) bench --package tailwater

@@ -287,6 +287,12 @@ fn what_the_lake_is_made_for_decides_the_defaults() {
     let any = text.replace("made_for = \"redshift\"\n", "");
     assert_eq!((config(&any).made_for(), config(&any).codec()), (MadeFor::Any, Codec::Zstd));
 
+    let redshift = any.replace("./lake", "s3://bucket/lake") + "[warehouse]\nurl = \"redshift://u:hunter2@h/d\"\n";
+    let both = |text: &str| Config::parse(text, Role::Both, &env);
+    assert_eq!(both(&redshift).unwrap().codec(), Codec::Snappy);
+    let against = redshift.replace("[[source]]", "made_for = \"any\"\n[[source]]");
+    assert_eq!(both(&against).unwrap_err().list[0].key, "lake.made_for");
+
     let wide = "[[table]]\nmatch = \"*.*\"\nlong_text = \"null\"\ntext_bytes_max = 65536\n\
                 columns = { note = { long_text = \"park\", text_bytes_max = 70000 }, other = { text_bytes_max = 9 } }\n";
     let found = Config::parse(&format!("{text}{wide}"), Role::Extract, &env).unwrap_err().list;
@@ -294,4 +300,34 @@ fn what_the_lake_is_made_for_decides_the_defaults() {
     assert_eq!(keys, ["table[0].text_bytes_max", "table[0].columns.note.text_bytes_max"]);
     let table = config(&format!("{any}{wide}")).table_rules().resolve("a", "x").unwrap();
     assert_eq!((table.long_text, table.columns["note"].long_text), (LongText::Null, Some(LongText::Park)));
+}
+
+/// The TOML blocks of a page that have a warehouse, each made whole with what it leaves out.
+fn examples(page: &str) -> Vec<String> {
+    let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let whole = |block: &str| {
+        let mut text = block.to_owned();
+        for (section, content) in [
+            ("[lake]", "url = \"s3://company-lake/tailwater\""),
+            ("[[source]]", "url = \"mysql://cdc@db-1\""),
+            ("[warehouse]", "url = \"redshift://dw.1.eu-west-1.redshift-serverless.amazonaws.com/dev\""),
+        ] {
+            if !text.contains(section) {
+                text.push_str(&format!("\n{section}\n{content}\n"));
+            }
+        }
+        text
+    };
+    blocks.filter(|b| b.contains("[warehouse") || b.contains("[[table]]")).map(whole).collect()
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_configurations() {
+    let env = |name: &str| name.ends_with("_PASSWORD").then(|| "hunter2".to_owned());
+    let redshift = examples(include_str!("../../docs/redshift.md"));
+    assert_eq!(redshift.len(), 5);
+    for text in redshift {
+        let config = Config::parse(&text, Role::Both, &env).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        assert_eq!(config.made_for(), MadeFor::Redshift, "{text}");
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -270,15 +270,8 @@ fn configuration(servers: &[Mysql], warehouse: &Warehouse, lake: &Lake) -> Strin
         )),
     }
     line("flush_interval = \"500ms\"\n[warehouse]\ntick = \"200ms\"".to_owned());
-    line(match warehouse {
-        Warehouse::Sqlite(path) => format!("url = \"sqlite:{}\"", file_name(path)),
-        Warehouse::Postgres(url) | Warehouse::Redshift(url) => format!("url = \"{url}\""),
-    });
+    line(warehouse.configuration());
     line("[[table]]\nmatch = \"shop.parcels\"\nkey = \"global\"\nupdated_at = \"updated_at\"".to_owned());
     line("[[table]]\nmatch = \"shop.*\"".to_owned());
     text
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

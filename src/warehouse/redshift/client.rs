@@ -175,7 +175,10 @@ fn trouble(error: &sqlx::Error, sensitive: bool) -> Trouble {
 /// Redshift may ask for ways to log in that only its own drivers know: 13 (a password stored as a SHA-256 digest) and 14 (an
 /// identity provider's token). Source: `redshift_connector`, core.py.
 fn of_login(text: &str) -> Option<String> {
-    let asked = |code: &str| text.contains("authentication method") && text.ends_with(code);
+    let asked = |code: &str| {
+        let behind = text.split_once("authentication method: ").map(|(_, behind)| behind);
+        behind.is_some_and(|b| b.split(|c: char| !c.is_ascii_digit()).next() == Some(code))
+    };
     if asked("13") {
         return Some(
             "the cluster asks for authentication method 13, which only AWS's own drivers know: the user's password is \
@@ -199,7 +202,10 @@ mod tests {
     #[test]
     fn a_login_that_sqlx_does_not_know_is_explained() {
         for (text, advice) in [
-            ("encountered unexpected or invalid data: unknown authentication method: 13", "MD5"),
+            (
+                "Postgres protocol error (reading Authentication): unknown authentication method: 13 (authentication:84)",
+                "MD5",
+            ),
             ("encountered unexpected or invalid data: unknown authentication method: 14", "identity provider"),
         ] {
             let trouble = trouble(&sqlx::Error::Protocol(text.to_owned()), false);

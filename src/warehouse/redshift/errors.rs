@@ -136,7 +136,7 @@ fn connection(said: &Said<'_>) -> Option<Trouble> {
 /// COPY. The detail names file and column; what it says more is in `sys_load_error_detail`.
 fn load(said: &Said<'_>) -> Option<Trouble> {
     let scan = said.any(&["spectrum scan error", "s3 query exception", "stl_load_errors", "s3serviceexception"])
-        || said.has("requires serializetojson");
+        || said.any(&["requires serializetojson", "iam role"]);
     if !scan {
         return None;
     }
@@ -144,6 +144,10 @@ fn load(said: &Said<'_>) -> Option<Trouble> {
     let detail = place_of(said.detail);
     if said.any(&["access denied", "accessdenied", "403 ", "forbidden", "not authorized", "assume role"]) {
         let text = "Redshift may not read the lake: grant its role s3:GetObject and s3:ListBucket on the bucket";
+        return Some(Trouble::new(FailureKind::Transient, Class::Plain, text));
+    }
+    if said.has("iam role") {
+        let text = "Redshift does not take the role that COPY names: attach it to the cluster, and check its ARN";
         return Some(Trouble::new(FailureKind::Transient, Class::Plain, text));
     }
     if said.any(&["file not found", "nosuchkey", "key does not exist"]) {

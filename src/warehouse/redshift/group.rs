@@ -40,8 +40,7 @@ pub(crate) async fn create(channel: &mut dyn Channel, names: &Names, group: &str
 }
 
 fn crossed(trouble: &Trouble) -> bool {
-    let text = trouble.failure.text.to_ascii_lowercase();
-    trouble.class == Class::Conflict || text.contains("already exists") || text.contains("duplicate key")
+    trouble.class == Class::Conflict || trouble.failure.kind == FailureKind::Data
 }
 
 /// Whether the fence is there, which is made last.

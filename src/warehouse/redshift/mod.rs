@@ -58,13 +58,15 @@ use super::{
 use errors::{Class, Trouble};
 pub use options::{CopyAccess, DataApiTarget, Login, RedshiftOptions, TlsMode};
 use pool::{Connector, Idle};
-use script::{About, Channel, Halt, Sql};
+use script::{About, Channel, Halt, Script, Sql};
 use sql::{Names, catalog, stage::drop_table, state::GroupTables};
 
 /// Pause before a transaction that crossed another one is tried again; a little random time is added.
 pub(crate) const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
 /// Tries of a transaction that crossed others. Its staged rows are still there, so that each costs what a merge costs.
 const CONFLICT_TRIES_MAX: u32 = 8;
+/// Longest wait for a staging table of an earlier epoch that somebody still holds.
+const SWEEP_MAX: Duration = Duration::from_secs(10);
 /// Failures in a row of one table, of a kind that nobody foresaw, until they are held against the table.
 const UNKNOWN_MAX: u32 = 3;
 
@@ -150,15 +152,21 @@ impl Redshift {
     /// Removes what earlier epochs of the group left behind: tables that a crash kept from being dropped, and manifests. A
     /// fenced applier that still runs loses its staging, which it could not merge anyway.
     async fn sweep(&self, channel: &mut dyn Channel, fence: &Fence) -> Result<(), Trouble> {
+        stage::remove_manifests(&*self.store, fence).await;
         let prefix = stage_prefix(&GroupTables::new(&self.names, &fence.group).tag);
         for row in script::query(channel, catalog::tables_of(&self.names.private, &prefix)).await? {
             let Some(table) = row.first().and_then(|v| v.text()) else { continue };
             let epoch = table.strip_prefix(&prefix).and_then(|rest| rest.split('_').next()?.parse::<i64>().ok());
             if epoch.is_some_and(|epoch| epoch < fence.epoch) {
-                channel.run(&Sql::new(drop_table(&self.names.private(table)))).await?;
+                // One that is still being used is waited for a moment only.
+                let mut script = Script { statement_max: Some(SWEEP_MAX), ..Script::default() };
+                script.push(&About::Fence, drop_table(&self.names.private(table)));
+                match channel.transact(&script).await {
+                    Ok(_) | Err(Halt::Unmet { .. }) => {}
+                    Err(Halt::Failed { trouble, .. } | Halt::Transaction { trouble, .. }) => return Err(trouble),
+                }
             }
         }
-        stage::remove_manifests(&*self.store, fence).await;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use super::scene::{Engine, Setup};
 /// Keys that change, collide, or differ only by case, each in one batch and over two.
 #[test]
 fn keys_of_every_kind_keep_rows_apart() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = Setup::new("keys").to(engine).start()?;
         scene.sql_all(
             "CREATE TABLE composite (b INT, a VARCHAR(20), n INT, PRIMARY KEY (a, b));
@@ -90,7 +90,7 @@ const PARCELS: &str = "CREATE TABLE parcels (id INT PRIMARY KEY, v VARCHAR(20), 
 /// A row with a global key goes from one shard to the other: both orders, there and back, given up, any clock.
 #[test]
 fn rows_that_move_between_shards_end_where_they_live() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene =
             Setup::new("moves").to(engine).rule("parcels", "key = \"global\"\nupdated_at = \"updated_at\"").start()?;
         scene.sql_all(PARCELS)?;
@@ -142,7 +142,7 @@ fn rows_that_move_between_shards_end_where_they_live() -> Result<()> {
 
 #[test]
 fn deletes_are_marked_or_ignored_where_the_rule_says_so() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = Setup::new("deletes")
             .to(engine)
             .rule("soft", "deletes = \"soft\"")

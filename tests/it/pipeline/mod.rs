@@ -3,7 +3,9 @@
 //! Servers are shared by the tests, databases and pipelines are each test's own. Every test ends
 //! with a comparison that shares no code with Tailwater.
 
+mod definitions;
 mod keys;
+mod long_values;
 mod mariadb;
 mod scene;
 mod schema;

@@ -4,16 +4,18 @@ use std::fmt::Write as _;
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row, ValueRef};
 use tailwater_proof::compare::{Table, Warehouse, check_log, compare};
 use tailwater_proof::program::{Program, Running};
 use tailwater_proof::workload::Shard;
+use tailwater_redshift::{Loader, Options};
 use tailwater_servers::{Mysql, MysqlOptions, PASSWORD, Postgres, S3, USER};
 use tokio::runtime::Runtime;
 
@@ -29,9 +31,25 @@ fn sources() -> &'static [Mysql] {
     SERVERS.get_or_init(|| (0..SOURCES).map(|_| Mysql::start(MysqlOptions::default()).unwrap()).collect())
 }
 
-fn postgres() -> &'static Postgres {
+pub(super) fn postgres() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
     SERVER.get_or_init(|| Postgres::start().unwrap())
+}
+
+/// A stand-in of Redshift and the only place that it loads from.
+struct Redshift {
+    server: tailwater_redshift::Redshift,
+    s3: Arc<S3>,
+}
+
+fn redshift() -> &'static Redshift {
+    static SERVER: OnceLock<Redshift> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let s3 = S3::with_bucket(BUCKET).unwrap();
+        let loader = Loader::new(s3.endpoint(), S3::ACCESS_KEY, S3::SECRET_KEY);
+        let server = tailwater_redshift::Redshift::start(Options { loader, ..Options::default() }).unwrap();
+        Redshift { server, s3: Arc::new(s3) }
+    })
 }
 
 /// Where rows go.
@@ -39,10 +57,13 @@ fn postgres() -> &'static Postgres {
 pub(super) enum Engine {
     Sqlite,
     Postgres,
+    Redshift,
 }
 
 impl Engine {
+    /// Those that a user of the tests can look into by ordinary SQL.
     pub(super) const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
+    pub(super) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Redshift];
 }
 
 /// How a pipeline differs from the default: two shards, SQLite, a lake in a folder.
@@ -55,6 +76,8 @@ pub(super) struct Setup {
     start: &'static str,
     /// URL of the first source, where it is not the server's own.
     url: Option<String>,
+    /// Further keys of `[lake]`.
+    lake: String,
     lines: String,
 }
 
@@ -69,8 +92,15 @@ impl Setup {
             own_servers: false,
             start: "earliest",
             url: None,
+            lake: String::new(),
             lines: String::new(),
         }
+    }
+
+    /// Keys of `[lake]`.
+    pub(super) fn lake(mut self, keys: &str) -> Self {
+        let _ = writeln!(self.lake, "{keys}");
+        self
     }
 
     pub(super) fn one_shard(mut self) -> Self {
@@ -130,9 +160,14 @@ impl Setup {
         let warehouse = match self.warehouse {
             Engine::Sqlite => Warehouse::Sqlite(folder.path().join("warehouse.db")),
             Engine::Postgres => Warehouse::Postgres(postgres().create_database(&self.name)?),
+            Engine::Redshift => Warehouse::Redshift(redshift().server.create_database(&self.name)?),
         };
-        let s3 = if self.s3 { Some(S3::with_bucket(BUCKET)?) } else { None };
-        fs::write(folder.path().join("tailwater.toml"), self.configuration(&servers, &warehouse, s3.as_ref()))?;
+        let s3 = match self.warehouse {
+            Engine::Redshift => Some(Arc::clone(&redshift().s3)),
+            _ if self.s3 => Some(Arc::new(S3::with_bucket(BUCKET)?)),
+            _ => None,
+        };
+        fs::write(folder.path().join("tailwater.toml"), self.configuration(&servers, &warehouse, s3.as_deref()))?;
         let mut program = Program::new(env!("CARGO_BIN_EXE_tailwater"), folder.path())
             .log_to(folder.path().join("tailwater.log"))
             .env("TAILWATER_LOG_LEVEL", "info");
@@ -168,11 +203,9 @@ impl Setup {
                 S3::REGION
             ),
         });
+        line(&self.lake);
         line("flush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"");
-        line(&match warehouse {
-            Warehouse::Sqlite(_) => "url = \"sqlite:warehouse.db\"".to_owned(),
-            Warehouse::Postgres(url) | Warehouse::Redshift(url) => format!("url = \"{url}\""),
-        });
+        line(&warehouse.configuration());
         line(&self.lines);
         line(&format!("[[table]]\nmatch = \"{}.*\"", self.name));
         text
@@ -203,7 +236,8 @@ pub(super) struct Scene {
     shards: Vec<Shard>,
     warehouse: Warehouse,
     program: Program,
-    s3: Option<S3>,
+    /// Of all scenes with Redshift the same.
+    s3: Option<Arc<S3>>,
     folder: tempfile::TempDir,
 }
 
@@ -219,7 +253,7 @@ impl Scene {
     }
 
     pub(super) fn s3(&self) -> Result<&S3> {
-        self.s3.as_ref().context("the lake is in a folder")
+        self.s3.as_deref().context("the lake is in a folder")
     }
 
     /// Where the program runs.
@@ -230,7 +264,7 @@ impl Scene {
     /// Folder of the lake's files.
     pub(super) fn lake(&self) -> PathBuf {
         match &self.s3 {
-            Some(s3) => s3.bucket_folder(BUCKET),
+            Some(s3) => s3.bucket_folder(BUCKET).join("tw").join(&self.name),
             None => self.folder.path().join("lake"),
         }
     }
@@ -347,7 +381,12 @@ impl Scene {
                 sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut conn).await?;
                 Ok(())
             }),
-            Warehouse::Postgres(_) | Warehouse::Redshift(_) => postgres().query(&self.name, statement).map(drop),
+            Warehouse::Postgres(_) => postgres().query(&self.name, statement).map(drop),
+            Warehouse::Redshift(url) => Runtime::new()?.block_on(async {
+                let mut conn = url.parse::<PgConnectOptions>()?.connect().await?;
+                sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut conn).await?;
+                Ok(())
+            }),
         }
     }
 
@@ -366,7 +405,17 @@ impl Scene {
                 let rows: Vec<Option<String>> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut conn).await?;
                 Ok(rows.into_iter().map(|row| row.unwrap_or_else(|| "NULL".to_owned())).collect())
             }),
-            Warehouse::Postgres(_) | Warehouse::Redshift(_) => postgres().query(&self.name, &sql),
+            Warehouse::Postgres(_) => postgres().query(&self.name, &sql),
+            Warehouse::Redshift(url) => Runtime::new()?.block_on(async {
+                let mut conn = url.parse::<PgConnectOptions>()?.connect().await?;
+                let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut conn).await?;
+                let text = |row: &PgRow| {
+                    let value = row.try_get_raw(0)?;
+                    let text = value.as_str().map_err(|e| anyhow!("a value is no text: {e}"));
+                    if value.is_null() { Ok("NULL".to_owned()) } else { text.map(str::to_owned) }
+                };
+                rows.iter().map(text).collect()
+            }),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::scene::{Engine, LIMIT, Setup};
 /// Columns are added on one shard after the other while rows go on; old rows get what MySQL gave them.
 #[test]
 fn columns_added_during_the_run_have_the_values_of_the_source() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = Setup::new("added").to(engine).start()?;
         scene.sql_all(
             "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10)); INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, NULL);",
@@ -41,7 +41,7 @@ fn columns_added_during_the_run_have_the_values_of_the_source() -> Result<()> {
 
 #[test]
 fn widened_and_dropped_columns_are_followed() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = Setup::new("widened").to(engine).start()?;
         scene.sql_all(
             "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(5), n SMALLINT, m INT UNSIGNED, d DECIMAL(6,2), f FLOAT, gone INT NOT NULL);
@@ -73,7 +73,7 @@ fn widened_and_dropped_columns_are_followed() -> Result<()> {
 
 #[test]
 fn truncated_dropped_and_recreated_tables_are_followed() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = Setup::new("floors").to(engine).start()?;
         scene.sql_all(
             "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10) NOT NULL); INSERT INTO t VALUES (1, 'a'), (2, 'b');
@@ -139,7 +139,7 @@ fn a_table_swapped_by_a_schema_change_tool_goes_on() -> Result<()> {
 /// A change that the target cannot follow stops that table alone, and is told by the exit code.
 #[test]
 fn an_incompatible_change_parks_its_table_and_no_other() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = Setup::new("parked").to(engine).start()?;
         scene.sql_all(
             "CREATE TABLE t (id INT PRIMARY KEY, a INT); INSERT INTO t VALUES (1, 1);

@@ -73,7 +73,7 @@ impl Drop for Load<'_> {
 
 #[test]
 fn a_second_run_applies_nothing_again() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = Setup::new("twice").to(engine).start()?;
         scene.sql_all(&format!("{TABLE} {ROWS} {ROWS}"))?;
         scene.once()?;
@@ -97,7 +97,7 @@ fn a_second_run_applies_nothing_again() -> Result<()> {
 
 #[test]
 fn a_stop_signal_drains_and_the_next_run_goes_on() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = Setup::new("signals").to(engine).start()?;
         scene.sql_all(&format!("{TABLE} {ROWS}"))?;
         thread::scope(|scope| -> Result<()> {
@@ -218,7 +218,7 @@ fn an_applier_refuses_a_group_that_another_applies() -> Result<()> {
 /// A second applier on the same machine is a restart; the first finds out at its next merge and stops.
 #[test]
 fn an_applier_that_was_replaced_stops_with_its_own_code() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = Setup::new("replaced").to(engine).start()?;
         scene.sql_all(&format!("{TABLE} {ROWS}"))?;
         scene.complete(&["extract", "--once"])?;

@@ -15,7 +15,7 @@ const MEMORY_MAX_KIB: u64 = 300 << 10;
 
 #[test]
 fn an_xa_transaction_counts_when_it_is_committed() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = Setup::new("xa").to(engine).one_shard().start()?;
         let prepare = |xid: &str, rows: &str| {
             let xid = format!("'{}-{xid}','branch',7", scene.name);
@@ -61,7 +61,7 @@ fn an_xa_transaction_counts_when_it_is_committed() -> Result<()> {
 /// What one transaction wrote to two tables is never seen by halves.
 #[test]
 fn tables_of_one_transaction_change_together() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = Setup::new("together").to(engine).one_shard().start()?;
         scene.sql(0, "CREATE TABLE a (id INT PRIMARY KEY, n INT); CREATE TABLE b LIKE a; INSERT INTO a VALUES (0, 0); INSERT INTO b VALUES (0, 0);")?;
         let mut running = scene.start(&["run"])?;

@@ -77,10 +77,15 @@ fn every_type_reaches_postgres_as_select_answers() -> Result<()> {
     every_type(Engine::Postgres)
 }
 
+#[test]
+fn every_type_reaches_redshift_as_select_answers() -> Result<()> {
+    every_type(Engine::Redshift)
+}
+
 /// Values that a type's extremes do not show: documents, text and bytes that are hard to carry.
 #[test]
 fn nasty_values_arrive_unchanged() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let scene = Setup::new("nasty").to(engine).one_shard().start()?;
         scene.sql(0, NASTY)?;
         scene.once()?;

@@ -66,7 +66,7 @@ async fn a_new_warehouse_has_nothing_to_mend(world: &dyn World) {
     assert!(state.watermarks.is_empty());
 }
 
-async fn a_second_applier_fences_the_first(world: &dyn World) {
+pub(crate) async fn a_second_applier_fences_the_first(world: &dyn World) {
     let mut files = Files::default();
     let mut first = Applier::open(world, "first").await;
     first.ensure(&orders("shop.orders")).await.unwrap();
@@ -97,7 +97,7 @@ async fn a_second_applier_fences_the_first(world: &dyn World) {
     second.apply(&files, &[]).await.unwrap();
 }
 
-async fn a_live_writer_is_respected_until_it_is_quiet(world: &dyn World) {
+pub(crate) async fn a_live_writer_is_respected_until_it_is_quiet(world: &dyn World) {
     let first = Applier::open(world, "first").await;
     let other = world.connect();
     match other.open_group(&claim("second", 600)).await {
@@ -120,7 +120,7 @@ async fn a_live_writer_is_respected_until_it_is_quiet(world: &dyn World) {
     assert_eq!(other.open_group(&claim).await.unwrap().0.epoch, 1);
 }
 
-async fn a_repeated_tick_changes_nothing(world: &dyn World) {
+pub(crate) async fn a_repeated_tick_changes_nothing(world: &dyn World) {
     let mut files = Files::default();
     let mut applier = Applier::open(world, "one").await;
     applier.ensure(&orders("shop.orders")).await.unwrap();
@@ -175,7 +175,7 @@ async fn a_position_of_another_log_is_refused(world: &dyn World) {
     assert_eq!(state.watermarks[&Shard::new(SHARD)], other);
 }
 
-async fn exceptions_are_kept_beside_the_watermarks(world: &dyn World) {
+pub(crate) async fn exceptions_are_kept_beside_the_watermarks(world: &dyn World) {
     let files = Files::default();
     let mut applier = Applier::open(world, "one").await;
     let origin: Origin = "s1:shop.orders".parse().unwrap();
@@ -203,7 +203,7 @@ async fn exceptions_are_kept_beside_the_watermarks(world: &dyn World) {
     }
 }
 
-async fn staged_rows_belong_to_their_tick(world: &dyn World) {
+pub(crate) async fn staged_rows_belong_to_their_tick(world: &dyn World) {
     let mut files = Files::default();
     let mut applier = Applier::open(world, "one").await;
     applier.ensure(&orders("shop.orders")).await.unwrap();
@@ -229,7 +229,7 @@ async fn staged_rows_belong_to_their_tick(world: &dyn World) {
     assert!(matches!(applier.warehouse.merge(&again).await, Err(WarehouseError::Transient { .. })));
 }
 
-async fn a_failing_table_takes_nothing_with_it(world: &dyn World) {
+pub(crate) async fn a_failing_table_takes_nothing_with_it(world: &dyn World) {
     let mut files = Files::default();
     let mut applier = Applier::open(world, "one").await;
     for target in ["shop.good", "shop.bad"] {
@@ -255,7 +255,7 @@ async fn a_failing_table_takes_nothing_with_it(world: &dyn World) {
     assert!(shown(world, "shop.bad").await.is_empty());
 }
 
-async fn a_wrong_row_count_parks_the_table(world: &dyn World) {
+pub(crate) async fn a_wrong_row_count_parks_the_table(world: &dyn World) {
     let mut files = Files::default();
     let mut applier = Applier::open(world, "one").await;
     applier.ensure(&orders("shop.orders")).await.unwrap();

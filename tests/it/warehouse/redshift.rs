@@ -2,4 +2,5 @@
 
 mod counts;
 mod faults;
+mod ways;
 pub(crate) mod world;

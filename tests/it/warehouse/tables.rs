@@ -82,7 +82,7 @@ fn refused(result: Result<impl std::fmt::Debug, WarehouseError>) -> String {
     }
 }
 
-async fn older_files_take_the_default_of_a_newer_column(world: &dyn World) {
+pub(crate) async fn older_files_take_the_default_of_a_newer_column(world: &dyn World) {
     let mut applier = Applier::open(world, "one").await;
     let (old, new) = (vec![id(), int("a")], vec![id(), int("a"), int("b")]);
     let state = applier.ensure(&per_origin(&old)).await.unwrap();
@@ -159,7 +159,7 @@ async fn dropped_columns_stay(world: &dyn World) {
     assert_eq!(all(world, "id, a, b").await, ["1 10 11", "2 NULL 21"]);
 }
 
-async fn types_widen_and_never_narrow(world: &dyn World) {
+pub(crate) async fn types_widen_and_never_narrow(world: &dyn World) {
     let mut applier = Applier::open(world, "one").await;
     let of = |ty| vec![id(), column("n", ty, None), column("d", ColumnType::Decimal { precision: 10, scale: 2 }, None)];
     let (small, big) = (of(ColumnType::Int16), of(ColumnType::Int64));
@@ -338,7 +338,7 @@ async fn the_last_row_of_an_origin_wins_in_any_order(world: &dyn World) {
     assert_eq!(all(world, "_tw_origin, id").await, ["s1:shop.t 1"]);
 }
 
-async fn soft_deletes_keep_tombstones_and_seqs(world: &dyn World) {
+pub(crate) async fn soft_deletes_keep_tombstones_and_seqs(world: &dyn World) {
     let mut applier = Applier::open(world, "one").await;
     let columns = vec![id(), int("a")];
     applier.ensure(&plan(T, &columns, KeyMode::PerOrigin, Deletes::Soft)).await.unwrap();
@@ -415,7 +415,7 @@ async fn tables_without_a_key_are_appended_to(world: &dyn World) {
     }
 }
 
-async fn a_moved_row_shows_its_winner(world: &dyn World) {
+pub(crate) async fn a_moved_row_shows_its_winner(world: &dyn World) {
     let mut applier = Applier::open(world, "one").await;
     let columns = vec![id(), int("a"), column("changed", ColumnType::TimestampTz, None)];
     let key_mode = KeyMode::Global { updated_at: Some("changed".to_owned()) };

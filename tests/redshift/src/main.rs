@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use tailwater_redshift::{Auth, BinaryNumeric, Isolation, Loader, Options, Redshift, Unverified};
+use tailwater_redshift::{Auth, BinaryNumeric, Isolation, Loader, Options, Redshift, Relax, Unverified};
 
 /// A strict stand-in for Amazon Redshift, for developers without a cluster.
 #[derive(Debug, Parser)]
@@ -72,8 +72,8 @@ struct Arguments {
     /// Fail commits that leave rows twice under a declared primary key.
     #[arg(long)]
     check_keys: bool,
-    /// Let COPY accept something that nobody has measured on a cluster (the README lists the names); repeatable.
-    #[arg(long, value_name = "NAME")]
+    /// Accept something in Parquet files that nobody has measured; can be given again.
+    #[arg(long = "relax", value_name = "WHAT")]
     relax: Vec<Unverified>,
     /// Fail when a file's column names differ from the table's by position.
     #[arg(long)]
@@ -131,15 +131,7 @@ fn options(arguments: &Arguments, database: &str) -> Options {
         },
         tls: arguments.tls_certificate.clone().zip(arguments.tls_key.clone()),
         require_tls: arguments.require_tls,
-        loader: Loader {
-            endpoint: arguments.s3_endpoint.clone(),
-            access_key: arguments.s3_access_key.clone(),
-            secret_key: arguments.s3_secret_key.clone(),
-            region: arguments.s3_region.clone(),
-            relax: arguments.relax.iter().copied().collect(),
-            strict_names: arguments.strict_names,
-            ..Loader::default()
-        },
+        loader: loader(arguments),
         isolation: match arguments.isolation {
             IsolationLevel::Snapshot => Isolation::Snapshot,
             IsolationLevel::Serializable => Isolation::Serializable,
@@ -152,4 +144,15 @@ fn options(arguments: &Arguments, database: &str) -> Options {
         check_keys: arguments.check_keys,
         http: arguments.http,
     }
+}
+
+fn loader(arguments: &Arguments) -> Loader {
+    let mut loader = Loader::default();
+    loader.endpoint.clone_from(&arguments.s3_endpoint);
+    loader.access_key.clone_from(&arguments.s3_access_key);
+    loader.secret_key.clone_from(&arguments.s3_secret_key);
+    loader.region.clone_from(&arguments.s3_region);
+    loader.relax = arguments.relax.iter().copied().collect::<Relax>();
+    loader.strict_names = arguments.strict_names;
+    loader
 }

@@ -2,7 +2,7 @@
 
 use tailwater::{
     model::{Shard, Target},
-    warehouse::{Merge, Move, TableFiles, TableMerge, Warehouse},
+    warehouse::{Merge, Move, TableFiles, TableMerge},
 };
 
 use super::world::RedshiftWorld;

@@ -17,7 +17,7 @@ use futures::TryStreamExt;
 use parquet::{
     arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
     basic::Compression,
-    file::properties::WriterProperties,
+    file::properties::{EnabledStatistics, WriterProperties},
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, ValueRef, postgres::PgConnectOptions, postgres::PgSslMode};
 use tailwater::{
@@ -34,7 +34,7 @@ use tailwater_redshift::{Loader, Options};
 use crate::warehouse::world::World;
 
 const BUCKET: &str = "lake";
-const DATA_API: &str = "stand-in";
+const CLUSTER: &str = "stand-in";
 
 /// One stand-in and one S3 server for all tests of the binary; a database and a prefix for each.
 struct Servers {
@@ -56,10 +56,13 @@ fn servers() -> &'static Servers {
     })
 }
 
-/// A stand-in that loads from this S3 server.
+/// A stand-in that loads from this S3 server and watches what Redshift would pass over: rows twice under a primary key, and
+/// columns of a file that stand in another order than the table's.
 pub(crate) fn options(s3: &tailwater_servers::S3) -> Options {
     use tailwater_servers::S3;
-    Options { loader: Loader::new(s3.endpoint(), S3::ACCESS_KEY, S3::SECRET_KEY), ..Options::default() }
+    let mut loader = Loader::new(s3.endpoint(), S3::ACCESS_KEY, S3::SECRET_KEY);
+    loader.strict_names = true;
+    Options { loader, check_keys: true, http: Some(([127, 0, 0, 1], 0).into()), ..Options::default() }
 }
 
 /// A way in which a table's rows get into staging, and statements to the server.
@@ -122,18 +125,19 @@ impl RedshiftWorld {
             host: address.ip().to_string(),
             port: address.port(),
             database: self.database.clone(),
-            user: defaults.user,
+            user: defaults.user.clone(),
             tls: TlsMode::Disable,
             ca: None,
             schema: "public".to_owned(),
             private_schema: "_tailwater".to_owned(),
             login: Login::Password(defaults.password),
-            data_api: (self.way == Way::DataApi).then(|| DataApiTarget::Workgroup { workgroup: DATA_API.to_owned() }),
+            data_api: (self.way == Way::DataApi)
+                .then(|| DataApiTarget::Cluster { cluster: CLUSTER.to_owned(), user: Some(defaults.user.clone()) }),
             copy: CopyAccess::Role("arn:aws:iam::123456789012:role/tailwater".to_owned()),
             connections: 2,
             insert_rows_max: if self.way == Way::Insert { 1_000 } else { 0 },
             region: Some("us-east-1".to_owned()),
-            endpoint: None,
+            endpoint: Some(format!("http://{}", server.http_address().unwrap())),
             keys: Some(keys()),
         }
     }
@@ -277,8 +281,11 @@ fn parquet(schema: &TableSchema, batches: &[RecordBatch]) -> Vec<u8> {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap()
     };
     let batches: Vec<RecordBatch> = batches.iter().map(stored).collect();
-    let properties =
-        WriterProperties::builder().set_compression(Compression::SNAPPY).set_offset_index_disabled(true).build();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .build();
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batches[0].schema(), options).unwrap();
     batches.iter().for_each(|batch| writer.write(batch).unwrap());

@@ -14,13 +14,16 @@ use tailwater_proof::compare::{Warehouse, check_log, compare};
 use tailwater_proof::lag::LagProbe;
 use tailwater_proof::program::{Program, Running};
 use tailwater_proof::workload::{Load, LoadOptions, Move, Shard, move_parcel, seed, tables};
-use tailwater_servers::{Mysql, MysqlOptions, PASSWORD, Postgres, USER};
+use tailwater_redshift::{Loader, Options, Redshift};
+use tailwater_servers::{Mysql, MysqlOptions, PASSWORD, Postgres, S3, USER};
 use tokio::time::{interval, sleep_until};
 
 /// Bound on the orderly stop and on the last catching up.
 const STOP_LIMIT: Duration = Duration::from_secs(120);
 /// How often the warehouse is looked at for the lag.
 const LOOK: Duration = Duration::from_millis(200);
+/// The bucket of a lake that is not in a folder.
+const BUCKET: &str = "lake";
 /// The parcel that is moved; the load has positive ids only.
 const PARCEL: i64 = -1;
 
@@ -54,6 +57,46 @@ struct Arguments {
 enum Kind {
     Sqlite,
     Postgres,
+    /// A stand-in of Amazon Redshift, with the lake on a server of the S3 protocol.
+    Redshift,
+}
+
+/// Where the copy goes in this run.
+enum Place {
+    Sqlite,
+    Postgres(Postgres),
+    Redshift { server: Box<Redshift>, s3: S3 },
+}
+
+impl Place {
+    fn start(kind: Kind) -> Result<Self> {
+        Ok(match kind {
+            Kind::Sqlite => Self::Sqlite,
+            Kind::Postgres => Self::Postgres(Postgres::start()?),
+            Kind::Redshift => {
+                let s3 = S3::with_bucket(BUCKET)?;
+                let loader = Loader::new(s3.endpoint(), S3::ACCESS_KEY, S3::SECRET_KEY);
+                let server = Redshift::start(Options { loader, ..Options::default() })?;
+                Self::Redshift { server: Box::new(server), s3 }
+            }
+        })
+    }
+
+    fn warehouse(&self, folder: &Path) -> Result<Warehouse> {
+        Ok(match self {
+            Self::Sqlite => Warehouse::Sqlite(folder.join("warehouse.db")),
+            Self::Postgres(server) => Warehouse::Postgres(server.create_database("demo")?),
+            Self::Redshift { server, .. } => Warehouse::Redshift(server.create_database("demo")?),
+        })
+    }
+
+    /// The folder that the lake lies in.
+    fn lake(&self, folder: &Path) -> PathBuf {
+        match self {
+            Self::Redshift { s3, .. } => s3.bucket_folder(BUCKET),
+            Self::Sqlite | Self::Postgres(_) => folder.join("lake"),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -90,14 +133,8 @@ async fn demo(arguments: &Arguments) -> Result<bool> {
 
     say(started, &format!("starting {} MySQL servers", arguments.shards));
     let (servers, shards) = shards(arguments.shards)?;
-    let postgres = (arguments.warehouse == Kind::Postgres).then(Postgres::start).transpose()?;
-    let (warehouse, address) = match &postgres {
-        Some(postgres) => {
-            let url = postgres.create_database("demo")?;
-            (Warehouse::Postgres(url.clone()), url)
-        }
-        None => (Warehouse::Sqlite(folder.path().join("warehouse.db")), "sqlite:warehouse.db".to_owned()),
-    };
+    let place = Place::start(arguments.warehouse)?;
+    let warehouse = place.warehouse(folder.path())?;
     let seed = seed("TAILWATER_SEED")?;
     say(started, &format!("creating the shop on each and writing to it (TAILWATER_SEED={seed})"));
     let options = LoadOptions {
@@ -110,9 +147,8 @@ async fn demo(arguments: &Arguments) -> Result<bool> {
     let mut load = Load::start(&shards, options).await?;
     let mut parcel = Parcel::insert(&shards).await?;
 
-    let command = run_command(&servers, &address);
+    let (program, command) = prepared(binary, folder.path(), &servers, &place, &warehouse)?;
     say(started, &format!("$ tailwater {}", command.join(" ").replace(PASSWORD, "***")));
-    let program = Program::new(binary, folder.path());
     let mut running = program.start(&command)?;
     let mut probe = LagProbe::new(&shards, warehouse.clone()).await?;
     under_load(started, arguments, &mut load, &mut parcel, &mut running, &mut probe).await?;
@@ -129,7 +165,7 @@ async fn demo(arguments: &Arguments) -> Result<bool> {
     say(started, "comparing every row and column of source and warehouse\n");
     let report = compare(&shards, &warehouse, &tables(false)).await?;
     eprintln!("{report}");
-    for log in check_log(&folder.path().join("lake"))? {
+    for log in check_log(&place.lake(folder.path()))? {
         eprintln!(
             "log of {}: {} entries without a gap, {} files, {} rows",
             log.shard, log.entries, log.files, log.rows
@@ -208,16 +244,52 @@ fn shards(count: u64) -> Result<(Vec<Mysql>, Vec<Shard>)> {
     Ok((servers, shards))
 }
 
-fn run_command(servers: &[Mysql], warehouse: &str) -> Vec<String> {
+/// The program in its surroundings and the words that it is started with: the short form where that says everything, and
+/// a configuration file for Redshift.
+fn prepared(
+    binary: PathBuf,
+    folder: &Path,
+    servers: &[Mysql],
+    place: &Place,
+    warehouse: &Warehouse,
+) -> Result<(Program, Vec<String>)> {
+    let program = Program::new(binary, folder);
     let mut words = vec!["run".to_owned()];
-    for (server, n) in servers.iter().zip(1..) {
+    let sources: Vec<String> =
+        servers.iter().map(|server| format!("mysql://{USER}:{PASSWORD}@{}:{}", server.host(), server.port())).collect();
+    let address = match (place, warehouse) {
+        (Place::Redshift { s3, .. }, _) => {
+            std::fs::write(folder.join("tailwater.toml"), configuration(&sources, s3, warehouse))?;
+            words.extend(["--config", "tailwater.toml"].map(str::to_owned));
+            let keys = [("AWS_ACCESS_KEY_ID", S3::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", S3::SECRET_KEY)];
+            return Ok((keys.into_iter().fold(program, |program, (name, key)| program.env(name, key)), words));
+        }
+        (_, Warehouse::Postgres(url)) => url.clone(),
+        _ => "sqlite:warehouse.db".to_owned(),
+    };
+    for (source, n) in sources.iter().zip(1..) {
         words.push("--source".to_owned());
-        words.push(format!("s{n}=mysql://{USER}:{PASSWORD}@{}:{}", server.host(), server.port()));
+        words.push(format!("s{n}={source}"));
     }
     words.extend(
-        ["--tables", "shop.*", "--lake", "./lake", "--warehouse", warehouse, "--start", "earliest"].map(str::to_owned),
+        ["--tables", "shop.*", "--lake", "./lake", "--warehouse", &address, "--start", "earliest"].map(str::to_owned),
     );
-    words
+    Ok((program, words))
+}
+
+/// Short intervals, so that a minute shows many ticks; on a cluster each costs seconds and money.
+fn configuration(sources: &[String], s3: &S3, warehouse: &Warehouse) -> String {
+    let mut text = String::new();
+    for (source, n) in sources.iter().zip(1..) {
+        text += &format!("[[source]]\nname = \"s{n}\"\nurl = \"{source}\"\nstart = \"earliest\"\n\n");
+    }
+    text += &format!(
+        "[lake]\nurl = \"s3://{BUCKET}\"\nendpoint = \"{}\"\nregion = \"{}\"\nflush_interval = \"2s\"\n\n",
+        s3.endpoint(),
+        S3::REGION
+    );
+    text += &format!("[warehouse]\ntick = \"2s\"\n{}\n\n", warehouse.configuration());
+    text + "[[table]]\nmatch = \"shop.*\"\n"
 }
 
 /// The row that moves.

@@ -85,9 +85,12 @@ impl Target {
         Ok(Some(TargetRows { absent, rows }))
     }
 
-    /// Whether documents come back as documents, so that neither spaces nor the order of keys count.
-    pub(super) fn keeps_documents(&self) -> bool {
-        matches!(self, Self::Redshift(_))
+    /// Whether the warehouse holds a value as well as it can although it gives another text.
+    pub(super) fn holds(&self, kind: Kind, source: &Option<String>, target: &Option<String>) -> bool {
+        match (self, source, target) {
+            (Self::Redshift(_), Some(source), Some(target)) => kind.held_by_redshift(source, target),
+            _ => false,
+        }
     }
 
     /// The newest `id` of a target by origin; nothing while there is no such target.
@@ -173,7 +176,8 @@ impl Target {
                 "timestamp with time zone" => format!("TO_CHAR({column}, 'YYYY-MM-DD HH24:MI:SS.US')"),
                 "date" => format!("TO_CHAR({column}, 'YYYY-MM-DD')"),
                 "boolean" => format!("CASE WHEN {column} THEN 'true' WHEN NOT {column} THEN 'false' END"),
-                // The protocol's own text has every digit.
+                // The protocol's own text has every digit, of the type that it is asked for.
+                "real" => format!("CAST({column} AS DOUBLE PRECISION)"),
                 _ => column,
             },
         }

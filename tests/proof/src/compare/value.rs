@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+/// The most bytes of a text in Redshift.
+const VARCHAR_BYTES_MAX: usize = 65_535;
+
 /// How values of a column are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -21,7 +24,7 @@ pub(super) enum Kind {
     Instant,
     /// Text, ENUM, SET and TIME as MySQL prints them.
     Text,
-    /// JSON as MySQL prints it; where the warehouse keeps documents and no text, by [`document`].
+    /// JSON as MySQL prints it.
     Json,
     /// Bytes as `x` and upper-case hexadecimal digits.
     Bytes,
@@ -62,10 +65,14 @@ impl Kind {
         }
     }
 
-    /// Whether two texts are one document.
-    pub(super) fn same_document(self, left: &Option<String>, right: &Option<String>) -> bool {
-        let document = |text: &Option<String>| text.as_deref().and_then(document);
-        self == Self::Json && document(left).is_some() && document(left) == document(right)
+    /// Whether Redshift gives `target` for `source`: SUPER keeps documents and no text, and a text ends at 65,535 bytes,
+    /// also in a document.
+    pub(super) fn held_by_redshift(self, source: &str, target: &str) -> bool {
+        match self {
+            Self::Json => document(source).is_some() && document(source) == document(target),
+            Self::Text => source.len() > VARCHAR_BYTES_MAX && target == cut(source),
+            _ => false,
+        }
     }
 
     /// Brings the text that a source or a target gave to the common form.
@@ -87,7 +94,13 @@ impl Kind {
     }
 }
 
-/// One text for equal documents: no spaces, keys in order, numbers that are not whole by their double.
+/// What Redshift keeps of a text.
+fn cut(text: &str) -> &str {
+    let end = (0..=VARCHAR_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    &text[..end]
+}
+
+/// One text for equal documents: no spaces, keys in order, numbers that are not whole by their double, long texts cut.
 fn document(text: &str) -> Option<String> {
     fn sorted(value: Value) -> Value {
         match value {
@@ -96,6 +109,7 @@ fn document(text: &str) -> Option<String> {
                 Value::Object(map.into_iter().collect())
             }
             Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
+            Value::String(text) => Value::String(cut(&text).to_owned()),
             other => other,
         }
     }
@@ -116,7 +130,7 @@ fn instant(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, document};
+    use super::{Kind, VARCHAR_BYTES_MAX, document};
 
     #[test]
     fn forms_of_one_value_become_equal() {
@@ -137,6 +151,14 @@ mod tests {
         assert_eq!(document(r#"{"b": [1.50, null], "a": "x"}"#), document(r#"{"a":"x","b":[1.5,null]}"#));
         assert_ne!(document(r#"{"a": 1}"#), document(r#"{"a": "1"}"#));
         assert_eq!(document("{"), None);
+    }
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        let long = format!("{}€", "x".repeat(VARCHAR_BYTES_MAX - 1));
+        assert!(Kind::Text.held_by_redshift(&long, &long[..VARCHAR_BYTES_MAX - 1]));
+        assert!(!Kind::Text.held_by_redshift(&long, &long[..VARCHAR_BYTES_MAX - 2]));
+        assert!(!Kind::Text.held_by_redshift("abc", "ab"));
     }
 
     #[test]

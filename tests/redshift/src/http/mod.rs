@@ -5,7 +5,6 @@ mod answer;
 mod credentials;
 mod data_api;
 mod form;
-mod host;
 mod parameters;
 mod random;
 mod records;
@@ -26,8 +25,6 @@ use tokio::net::TcpListener;
 
 use crate::Refusal;
 use crate::session::Outcome;
-
-pub(crate) use host::serve_for;
 
 use self::answer::Answer;
 use self::credentials::Issuer;

@@ -10,8 +10,10 @@ use tokio::runtime::Runtime;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::connection;
+use super::host::Shared;
 use super::state::Server;
 use super::tls;
+use crate::http;
 
 /// Threads of the runtime.
 const WORKERS: usize = 2;
@@ -44,11 +46,16 @@ impl Listener {
             let socket = TcpListener::bind(wanted).with_context(|| format!("cannot listen on {wanted}"))?;
             socket.set_nonblocking(true)?;
             listener.http = Some(socket.local_addr()?);
-            let server = Arc::clone(&listener.server);
+            let service =
+                Arc::new(http::Service::new(http::Options::default(), Arc::new(Shared(Arc::clone(&listener.server)))));
             let runtime = listener.runtime()?;
             let _guard = runtime.enter();
             let socket = tokio::net::TcpListener::from_std(socket)?;
-            runtime.spawn(crate::http::serve_for(socket, server));
+            runtime.spawn(async move {
+                if let Err(error) = http::serve(socket, service).await {
+                    eprintln!("the HTTP endpoint stopped: {error}");
+                }
+            });
         }
         listener.accept(socket)?;
         Ok(listener)

@@ -13,9 +13,9 @@ pub struct Logins {
 #[derive(Clone)]
 struct Password {
     text: String,
-    /// `None`: every one.
-    database: Option<String>,
     expires: Option<SystemTime>,
+    /// The only database that it opens.
+    database: Option<String>,
 }
 
 impl std::fmt::Debug for Password {
@@ -32,17 +32,18 @@ impl Logins {
         if expires.is_none() {
             passwords.retain(|known| known.expires.is_some());
         }
-        passwords.push(Password { text: password.to_owned(), database: None, expires });
+        passwords.push(Password { text: password.to_owned(), expires, database: None });
     }
 
-    /// Lends a login name (`IAM:alice`) a password for one database, or for every one. What has expired is forgotten.
-    pub(crate) fn lend(&self, login: &str, password: &str, database: Option<&str>, expires: SystemTime) {
+    /// Lets a user in until a time, into one database or all. What has expired is forgotten.
+    pub(crate) fn admit(&self, user: &str, password: &str, database: Option<&str>, expires: SystemTime) {
+        let password =
+            Password { text: password.to_owned(), expires: Some(expires), database: database.map(str::to_owned) };
         let now = SystemTime::now();
         let mut users = self.lock();
-        let passwords = users.entry(login.to_owned()).or_default();
+        let passwords = users.entry(user.to_owned()).or_default();
         passwords.retain(|known| known.expires.is_none_or(|expires| expires > now));
-        let database = database.map(str::to_owned);
-        passwords.push(Password { text: password.to_owned(), database, expires: Some(expires) });
+        passwords.push(password);
     }
 
     /// Takes away every password of a user.
@@ -50,13 +51,13 @@ impl Logins {
         self.lock().remove(user);
     }
 
-    /// The passwords by which a user may enter a database now.
-    pub(crate) fn valid(&self, user: &str, database: &str, now: SystemTime) -> Vec<String> {
+    /// The passwords that open a database to a user now.
+    pub(crate) fn valid(&self, user: &str, opened: &str, now: SystemTime) -> Vec<String> {
         let users = self.lock();
         let passwords = users.get(user).map(Vec::as_slice).unwrap_or_default();
         let valid = passwords.iter().filter(|password| {
             password.expires.is_none_or(|expires| expires > now)
-                && password.database.as_deref().is_none_or(|one| one == database)
+                && password.database.as_deref().is_none_or(|only| only == opened)
         });
         valid.map(|password| password.text.clone()).collect()
     }

@@ -3,6 +3,7 @@
 mod connection;
 mod encode;
 mod extended;
+mod host;
 mod listener;
 mod logins;
 mod options;

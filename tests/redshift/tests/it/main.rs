@@ -4,3 +4,4 @@
 mod copy;
 mod http;
 mod parquet_files;
+mod rules;

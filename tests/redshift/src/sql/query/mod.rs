@@ -65,8 +65,6 @@ pub(crate) enum Parameters {
 pub(crate) struct Rewritten {
     /// Its text.
     pub(crate) sql: String,
-    /// Tables and views of users that it names.
-    pub(crate) relations: Vec<Name>,
     /// Whether it inserts a query's rows rather than VALUES.
     pub(crate) from_query: bool,
 }
@@ -106,24 +104,24 @@ pub(crate) fn rewrite(parsed: &Parsed, table: Option<&Table>, values: &Values) -
         source_of_insert: matches!(statement, Statement::Insert(_)),
         from_query: false,
         ctes: HashSet::new(),
-        relations: Vec::new(),
+        has_user_relation: false,
         leader_only: false,
     };
     if let ControlFlow::Break(refusal) = statement.visit(&mut walk) {
         return Err(refusal);
     }
-    if walk.leader_only && !walk.relations.is_empty() {
+    if walk.leader_only && walk.has_user_relation {
         return Err(Refusal::new(
             "0A000",
             "Specified types or functions (one per INFO message) not supported on Redshift tables.",
         ));
     }
-    let Walk { from_query, relations, .. } = walk;
+    let from_query = walk.from_query;
     if let Some(table) = table {
         dml::fit_literals(&mut statement, table);
     }
     let sql = dml::print(&statement);
-    Ok(Rewritten { sql, relations, from_query })
+    Ok(Rewritten { sql, from_query })
 }
 
 /// The walk over one statement.
@@ -134,7 +132,8 @@ struct Walk<'a> {
     source_of_insert: bool,
     from_query: bool,
     ctes: HashSet<String>,
-    relations: Vec<Name>,
+    /// Whether a table or view of a user is named.
+    has_user_relation: bool,
     /// A function was met that only the leader node has.
     leader_only: bool,
 }

@@ -4,7 +4,6 @@ use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 
 use super::Walk;
 use crate::Refusal;
-use crate::sql::Name;
 
 /// Relations of `pg_catalog` that Redshift has and that are served as they are.
 const POSTGRES_OWN: &[&str] = &[
@@ -89,7 +88,7 @@ impl Walk<'_> {
             Some("information_schema") => Err(missing()),
             Some(schema) if HIDDEN.contains(&schema) => Err(missing()),
             _ => {
-                self.relations.push(Name { schema: schema.map(str::to_owned), name: name.clone() });
+                self.has_user_relation = true;
                 Ok(())
             }
         }

@@ -9,7 +9,8 @@ use tailwater_redshift::{Auth, Loader, Options, Redshift};
 use super::api::{KEY, SECRET, credentials};
 
 fn start(auth: Auth) -> Redshift {
-    let loader = Loader { access_key: KEY.to_owned(), secret_key: SECRET.to_owned(), ..Loader::default() };
+    // The keys count; there is nothing to load.
+    let loader = Loader::new("http://127.0.0.1:1", KEY, SECRET);
     let http = Some(([127, 0, 0, 1], 0).into());
     Redshift::start(Options { loader, http, auth, ..Options::default() }).unwrap()
 }
