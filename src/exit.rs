@@ -64,7 +64,9 @@ impl Exit {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Ok => "done: drained after a stop signal, caught up with `--once`, or nothing found by `check`",
-            Self::Findings => "`check` found problems, or `status` found a parked table or a shard that stands still, or `verify` found differences",
+            Self::Findings => {
+                "`check` found problems, or `status` found a parked table or a shard that stands still, or `verify` found differences"
+            }
             Self::Fenced => "another writer owns the shard's log or the group's fence",
             Self::Parked => "`--once` copied everything but the tables that are parked",
             Self::NotCompared => "`verify` found no difference and could not compare everything",

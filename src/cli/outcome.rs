@@ -6,7 +6,8 @@ use crate::{
     lake::{LogError, SchemaError, StoreError, StoreErrorKind},
     pipeline::{apply::ApplyError, extract::ExtractError, run::RunError, verify::VerifyError},
     source::mysql::{
-        catalog::CatalogError, checksum::ChecksumError, connect::ConnectError, preflight::UnfitError, start::StartError, stream::StreamError,
+        catalog::CatalogError, checksum::ChecksumError, connect::ConnectError, preflight::UnfitError,
+        start::StartError, stream::StreamError,
     },
     warehouse::WarehouseError,
 };

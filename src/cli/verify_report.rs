@@ -48,7 +48,10 @@ pub(super) fn table(table: &VerifiedTable, colour: bool) -> String {
             }
             for range in open.iter().take(SHOWN_MAX) {
                 let (range, here, there) = (&range.range, range.source_rows, range.warehouse_rows);
-                let _ = writeln!(out, "        not searched: {range} ({here} rows on the source, {there} in the warehouse)");
+                let _ = writeln!(
+                    out,
+                    "        not searched: {range} ({here} rows on the source, {there} in the warehouse)"
+                );
             }
             out
         }

@@ -42,10 +42,7 @@ impl Verified {
     }
 
     pub(super) fn count(&self, origin: &Origin, found: &VerifiedTable) {
-        let by = ByTable {
-            shard: origin.shard.to_string(),
-            table: format!("{}.{}", origin.database, origin.table),
-        };
+        let by = ByTable { shard: origin.shard.to_string(), table: format!("{}.{}", origin.database, origin.table) };
         self.rows.get_or_create(&ByShard { shard: by.shard.clone() }).inc_by(found.rows);
         let compared = !matches!(found.outcome, TableOutcome::NotCompared { .. });
         self.compared.get_or_create(&by).set(compared.into());

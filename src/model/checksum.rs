@@ -386,9 +386,8 @@ mod tests {
     use super::*;
 
     fn range(after: &[&str], through: &[&str]) -> KeyRange {
-        let key = |tokens: &[&str]| {
-            (!tokens.is_empty()).then(|| tokens.iter().map(|t| (*t).to_owned()).collect::<Key>())
-        };
+        let key =
+            |tokens: &[&str]| (!tokens.is_empty()).then(|| tokens.iter().map(|t| (*t).to_owned()).collect::<Key>());
         KeyRange { after: key(after), through: key(through) }
     }
 

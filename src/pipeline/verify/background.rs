@@ -71,7 +71,13 @@ fn tell(metrics: &Metrics, table: &VerifiedTable) {
         TableOutcome::Equal => tracing::debug!(origin, rows, "source and warehouse are equal"),
         TableOutcome::Differs { differences, open } => {
             let (different, more) = (differences.len(), !open.is_empty());
-            tracing::warn!(origin, rows, different, more, "source and warehouse differ; `tailwater verify` names the rows");
+            tracing::warn!(
+                origin,
+                rows,
+                different,
+                more,
+                "source and warehouse differ; `tailwater verify` names the rows"
+            );
         }
         TableOutcome::NotCompared { reason } => tracing::info!(origin, reason, "the table could not be compared"),
     }

@@ -37,6 +37,15 @@ const BUCKETS_AT_ONCE: usize = 256;
 /// Suspects that are gathered over ranges before they are settled: each settlement waits for the warehouse.
 const SUSPECTS_AT_ONCE: usize = 5_000;
 
+/// Ranges beyond those that the estimate of a table's rows is worth: a table that grows as fast as it is read would have no end.
+/// The estimate can be half of the truth.
+const RANGES_MORE: u64 = 64;
+
+/// Most ranges of a table of about so many rows; the last one is open and takes what is left.
+pub(super) fn ranges_max(rows: u64) -> u64 {
+    rows.saturating_mul(4) / RANGE_ROWS + RANGES_MORE
+}
+
 /// How a table is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
@@ -81,6 +90,8 @@ pub(super) struct Comparing<'a, S, W, F> {
     pub(super) pace: Pace,
     /// Rows that the source deleted stay in the warehouse.
     pub(super) extra_rows_stay: bool,
+    /// Most ranges.
+    pub(super) ranges_max: u64,
     /// Differences after which no more rows are searched for.
     pub(super) differences_max: usize,
     pub(super) findings: Findings,
@@ -104,6 +115,7 @@ impl<S: SourceSide, W: Side, F: Follower<Moment = S::Moment>> Comparing<'_, S, W
     async fn next_range(&mut self, after: Option<Key>, columns: usize) -> Result<KeyRange, VerifyError> {
         let through = match columns {
             0 => None,
+            _ if self.findings.ranges + 1 >= self.ranges_max => None,
             columns => self.source.bound(after.as_ref(), columns, RANGE_ROWS).await?,
         };
         Ok(KeyRange { after, through })

@@ -52,7 +52,8 @@ impl Coverage {
 
     /// How far the origin's rows are applied now.
     pub(super) async fn reached(&mut self) -> Result<Reached, VerifyError> {
-        let nothing = || VerifyError::NotFollowed("nothing of its shard was applied yet; run `tailwater run`".to_owned());
+        let nothing =
+            || VerifyError::NotFollowed("nothing of its shard was applied yet; run `tailwater run`".to_owned());
         let shard = &self.origin.shard;
         let state = self.warehouse.group_state(&self.group).await?.ok_or_else(nothing)?;
         let mark = state.watermarks.get(shard).ok_or_else(nothing)?;

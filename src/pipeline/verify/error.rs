@@ -51,6 +51,18 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
+    /// Whether the same may succeed over new connections.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Source(e) => e.is_transient(),
+            Self::Warehouse(e) => matches!(e, WarehouseError::Transient { .. }),
+            Self::Log(LogError::Store(e)) | Self::Store(e) | Self::Schema(SchemaError::Store(e)) => {
+                !e.kind.is_definite()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether other tables of the shard would fail for the same reason.
     pub fn ends_shard(&self) -> bool {
         match self {

@@ -89,9 +89,8 @@ mod tests {
     fn what_is_too_long_is_cut_or_null() {
         let text = ColumnType::Text { bytes_max: None };
         let long = hex("abcdef".as_bytes());
-        let explained = |warehouse: Option<&[u8]>, limit| {
-            is_explained(text, Some(&long), warehouse.map(hex).as_deref(), limit)
-        };
+        let explained =
+            |warehouse: Option<&[u8]>, limit| is_explained(text, Some(&long), warehouse.map(hex).as_deref(), limit);
         assert!(explained(Some(b"abc"), Some(3)) && explained(None, Some(3)));
         assert!(!explained(Some(b"abc"), None) && !explained(Some(b"abd"), Some(3)) && !explained(None, Some(6)));
     }

@@ -190,7 +190,8 @@ impl Shared<'_> {
             schemas: Arc::clone(&self.schemas),
             warehouse: Arc::clone(&self.warehouse),
             reader: &mut reader,
-            checksums: &mut *checksums,
+            checksums: &mut checksums,
+            address: open::address(source),
             throttle: &mut throttle,
             patience: request.patience,
             for_redshift: open::form(self.config).for_copy,
@@ -234,8 +235,7 @@ impl Shared<'_> {
             let Some(one) = wanted.iter().find(of_group) else { continue };
             let place = open::group(&self.config.pipeline, group);
             let (warehouse, store) = (Arc::clone(&self.warehouse), Arc::clone(&self.store));
-            let mut coverage =
-                coverage::Coverage::new(warehouse, store, place, one.origin.clone(), request.patience);
+            let mut coverage = coverage::Coverage::new(warehouse, store, place, one.origin.clone(), request.patience);
             coverage.wait(&mark).await?;
         }
         Ok(())

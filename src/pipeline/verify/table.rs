@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    compare::{Comparing, Cut, Findings},
+    compare::{Comparing, Cut, Findings, ranges_max},
     coverage::{Coverage, Reached},
     error::VerifyError,
     explain,
@@ -91,16 +91,18 @@ impl ShardVerifier<'_> {
             index: self.reader.index(&origin.database, &origin.table, &key).await?,
             comparison: Arc::clone(&comparison),
         };
-        let cut = self.cut(&source, &target).await?;
+        let rows = self.reader.estimated_rows(&origin.database, &origin.table).await?;
+        let cut = cut(&source, &target, rows);
         let mut mysql = MysqlSide { reader: &mut *self.reader, table: &source };
         let mut side =
-            TargetSide { checksums: &mut *self.checksums, target: &known.target, origin, comparison: &comparison };
+            TargetSide { checksums: &mut **self.checksums, target: &known.target, origin, comparison: &comparison };
         let findings = Comparing {
             source: &mut mysql,
             warehouse: &mut side,
             follower: &mut coverage,
             throttle: &mut *self.throttle,
             pace: Pace::new(self.patience),
+            ranges_max: ranges_max(rows),
             extra_rows_stay: target.deletes == Deletes::Ignore,
             differences_max: DIFFERENCES_MAX,
             findings: Findings::default(),
@@ -138,25 +140,27 @@ impl ShardVerifier<'_> {
         let key: Option<Vec<usize>> = target.key.iter().map(place).collect();
         let key = key.ok_or_else(|| nothing("a column of its key is not on both sides"))?;
         if !target.json_text && columns.iter().any(|c| c.ty == crate::model::ColumnType::Json) {
-            notes.push("of JSON only the kind of the outermost value is compared: the warehouse keeps it parsed".to_owned());
+            notes.push(
+                "of JSON only the kind of the outermost value is compared: the warehouse keeps it parsed".to_owned(),
+            );
         }
         let comparison = Arc::new(Comparison { columns, key, json_text: target.json_text });
         Ok(Scope { comparison, target, notes })
     }
+}
 
-    async fn cut(&mut self, source: &SourceTable, target: &ComparedTarget) -> Result<Cut, VerifyError> {
-        let comparison = &source.comparison;
-        let alike = comparison.prefix_that_orders_alike().min(target.ordered);
-        if alike > 0 {
-            return Ok(Cut::Ranges(alike));
-        }
-        // Without an index a walk would sort the table for every range.
-        let walk = match source.index {
-            Some(_) => comparison.key_columns().take_while(|c| is_walkable(c)).count(),
-            None => 0,
-        };
-        Ok(Cut::Buckets { walk, rows: self.reader.estimated_rows(&source.database, &source.table).await? })
+fn cut(source: &SourceTable, target: &ComparedTarget, rows: u64) -> Cut {
+    let comparison = &source.comparison;
+    let alike = comparison.prefix_that_orders_alike().min(target.ordered);
+    if alike > 0 {
+        return Cut::Ranges(alike);
     }
+    // Without an index a walk would sort the table for every range.
+    let walk = match source.index {
+        Some(_) => comparison.key_columns().take_while(|c| is_walkable(c)).count(),
+        None => 0,
+    };
+    Cut::Buckets { walk, rows }
 }
 
 /// Whether a literal of the column's value stands where the server sorts the value: labels sort by their numbers, and singles

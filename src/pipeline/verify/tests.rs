@@ -109,9 +109,8 @@ fn inside(range: &KeyRange, key: i64) -> bool {
 
 fn selected(rows: &BTreeMap<i64, (u64, i64)>, selection: &Selection) -> Vec<RowDigest> {
     let digits = selection.buckets.first().map_or(0, String::len);
-    let wanted = |key: &Key| {
-        digits == 0 || selection.buckets.contains(&checksum::bucket(key, u8::try_from(digits).unwrap()))
-    };
+    let wanted =
+        |key: &Key| digits == 0 || selection.buckets.contains(&checksum::bucket(key, u8::try_from(digits).unwrap()));
     rows.iter()
         .filter(|(id, _)| inside(&selection.range, **id))
         .map(|(id, (content, seq))| RowDigest { key: vec![id.to_string()], content: *content, seq: Some(*seq) })
@@ -217,6 +216,7 @@ async fn compare(world: World, cut: Cut, extra_rows_stay: bool) -> Findings {
         throttle: &mut Throttle::new(None, stop),
         pace: Pace { poll: Duration::ZERO, apart: Duration::ZERO, patience: Duration::from_secs(60) },
         extra_rows_stay,
+        ranges_max: 1000,
         differences_max: 1000,
         findings: Findings::default(),
         suspected: Vec::new(),

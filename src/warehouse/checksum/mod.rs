@@ -74,12 +74,8 @@ pub trait Checksums: Send + fmt::Debug {
     ///
     /// # Errors
     /// [`Transient`](WarehouseError::Transient), or [`Table`](WarehouseError::Table).
-    async fn groups(
-        &mut self,
-        part: Part<'_>,
-        selection: &Selection,
-        digits: u8,
-    ) -> Result<Vec<Group>, WarehouseError>;
+    async fn groups(&mut self, part: Part<'_>, selection: &Selection, digits: u8)
+    -> Result<Vec<Group>, WarehouseError>;
 
     /// The selected rows, one by one.
     ///

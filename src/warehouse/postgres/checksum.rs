@@ -50,7 +50,13 @@ impl Ask for PgSession {
 #[async_trait]
 impl Checksums for PostgresChecksums {
     async fn target(&mut self, target: &Target) -> Result<Option<ComparedTarget>, WarehouseError> {
-        if self.session.query(&sql::state_exists()).await.map_err(|f| f.in_table(target, "compute checksums"))?.is_empty() {
+        if self
+            .session
+            .query(&sql::state_exists())
+            .await
+            .map_err(|f| f.in_table(target, "compute checksums"))?
+            .is_empty()
+        {
             return Ok(None);
         }
         let Some(layout) = table::look(&mut self.session, &self.dialect, target).await? else { return Ok(None) };

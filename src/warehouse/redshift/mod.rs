@@ -52,8 +52,8 @@ use tokio::{
 use crate::{lake::Store, model::Target};
 
 use super::{
-    Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageOutcome, TableFiles, TableMerge, TablePlan,
-    TableState, TickId, Warehouse, WarehouseError, plan::Layout,
+    Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageOutcome, TableFiles, TableMerge,
+    TablePlan, TableState, TickId, Warehouse, WarehouseError, plan::Layout,
 };
 use errors::{Class, Trouble};
 pub use options::{CopyAccess, DataApiTarget, Login, RedshiftOptions, TlsMode};

@@ -12,7 +12,9 @@ use sqlx::{
 use crate::{
     model::{
         ColumnType, Target,
-        checksum::{self, ComparedColumn, Form, Group, Key, RowDigest, Selection, float_token, hex, sha256, text_token},
+        checksum::{
+            self, ComparedColumn, Form, Group, Key, RowDigest, Selection, float_token, hex, sha256, text_token,
+        },
     },
     warehouse::{
         WarehouseError,
@@ -73,7 +75,8 @@ impl SqliteChecksums {
     }
 
     fn sql<'a>(&'a self, part: Part<'a>) -> Result<RowSql<'a>, WarehouseError> {
-        let unknown = || WarehouseError::fatal(format!("compute checksums of {}, which was not asked for", part.target));
+        let unknown =
+            || WarehouseError::fatal(format!("compute checksums of {}, which was not asked for", part.target));
         Ok(RowSql { part, tables: self.tables.get(part.target).ok_or_else(unknown)? })
     }
 }
@@ -186,8 +189,8 @@ impl Checksums for SqliteChecksums {
         let digits = selection.buckets.first().map_or(0, String::len);
         let mut found = Vec::new();
         self.each(part, statement, |seq, row| {
-            let mine = digits == 0
-                || selection.buckets.contains(&checksum::bucket(&row.key()?, u8::try_from(digits).ok()?));
+            let mine =
+                digits == 0 || selection.buckets.contains(&checksum::bucket(&row.key()?, u8::try_from(digits).ok()?));
             if mine {
                 found.push(row.digest(seq)?);
             }

@@ -37,7 +37,12 @@ impl Answer {
     fn is_equal(&self) -> Result<()> {
         let tables = self.report["tables"].as_array().context("no tables")?;
         let not: Vec<&Value> = tables.iter().filter(|t| t["outcome"] != "equal").collect();
-        ensure!(not.is_empty() && self.code == 0, "code {}: {:#}", self.code, Value::from_iter(not.into_iter().cloned()));
+        ensure!(
+            not.is_empty() && self.code == 0,
+            "code {}: {:#}",
+            self.code,
+            Value::from_iter(not.into_iter().cloned())
+        );
         Ok(())
     }
 
@@ -53,7 +58,11 @@ impl Answer {
         let key = |d: &Value| d["key"].as_array().into_iter().flatten().map(|k| k[1].to_string()).collect::<String>();
         Ok(differences
             .iter()
-            .map(|d| format!("{} {} {}", d["kind"].as_str().unwrap_or_default(), key(d), words(&d["columns"])).trim().to_owned())
+            .map(|d| {
+                format!("{} {} {}", d["kind"].as_str().unwrap_or_default(), key(d), words(&d["columns"]))
+                    .trim()
+                    .to_owned()
+            })
             .collect())
     }
 }
@@ -196,7 +205,10 @@ fn keys_of_every_kind(engine: Engine) -> Result<()> {
     for (table, _) in tables {
         let found = answer.differences(table)?;
         ensure!(
-            found.len() == 2 && found[0].starts_with("missing") && found[1].starts_with("changed") && found[1].ends_with(" v"),
+            found.len() == 2
+                && found[0].starts_with("missing")
+                && found[1].starts_with("changed")
+                && found[1].ends_with(" v"),
             "{table}: {found:?}\n{}",
             answer.text
         );
@@ -237,7 +249,9 @@ fn rules_of_targets(engine: Engine) -> Result<()> {
         }
     }
     scene.once()?;
-    scene.sql_all("DELETE FROM soft WHERE id = 2; DELETE FROM kept WHERE id = 2; UPDATE part_1 SET v = NULL WHERE id = 1")?;
+    scene.sql_all(
+        "DELETE FROM soft WHERE id = 2; DELETE FROM kept WHERE id = 2; UPDATE part_1 SET v = NULL WHERE id = 1",
+    )?;
     scene.once()?;
     let answer = verify(&scene, &[])?;
     answer.is_equal()?;
@@ -364,11 +378,15 @@ fn what_cannot_be_compared_is_told() -> Result<()> {
 
 /// `--repair` reads the rows that differ anew, by a running extractor, and the warehouse has them afterwards.
 fn repairs(engine: Engine) -> Result<()> {
-    let scene = Setup::new("verify_repair").to(engine).rule("soft", "target = \"all.soft\"\ndeletes = \"soft\"").start()?;
+    let scene =
+        Setup::new("verify_repair").to(engine).rule("soft", "target = \"all.soft\"\ndeletes = \"soft\"").start()?;
     let tables = [
         ("plain", "id INT PRIMARY KEY, v VARCHAR(20) NULL, at TIMESTAMP(3) NULL"),
         ("soft", "id INT PRIMARY KEY, v VARCHAR(20) NULL, at TIMESTAMP(3) NULL"),
-        ("ci", "id VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_swedish_ci PRIMARY KEY, v VARCHAR(20) NULL, at TIMESTAMP(3) NULL"),
+        (
+            "ci",
+            "id VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_swedish_ci PRIMARY KEY, v VARCHAR(20) NULL, at TIMESTAMP(3) NULL",
+        ),
         ("pair", "id DECIMAL(12,3), b VARBINARY(4), v VARCHAR(20), at TIMESTAMP(3) NULL, PRIMARY KEY (id, b)"),
     ];
     for (table, columns) in tables {

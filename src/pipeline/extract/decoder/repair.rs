@@ -154,9 +154,8 @@ async fn rows(
     let mut session = Session::open(address).await?;
     let committed_at = session.now().await?;
     let columns = plan.schema().key().into_iter();
-    let key: Vec<ComparedColumn> = columns
-        .map(|c| ComparedColumn { name: c.name.clone(), ty: c.ty, source: c.source.clone() })
-        .collect();
+    let key: Vec<ComparedColumn> =
+        columns.map(|c| ComparedColumn { name: c.name.clone(), ty: c.ty, source: c.source.clone() }).collect();
     let mut open = OpenBatch::new(plan.schema());
     for tokens in keys.iter().filter(|tokens| tokens.len() == key.len()) {
         match session.row_of(shape, &key, tokens).await? {

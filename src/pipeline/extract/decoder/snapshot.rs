@@ -102,7 +102,10 @@ impl Drop for Running {
 impl Snapshots {
     /// Whether nothing is under way or wanted.
     pub(super) fn is_idle(&self) -> bool {
-        self.state.repairs.is_empty() && self.state.running.is_empty() && self.state.wanted.is_empty() && self.requests.is_empty()
+        self.state.repairs.is_empty()
+            && self.state.running.is_empty()
+            && self.state.wanted.is_empty()
+            && self.requests.is_empty()
     }
 
     pub(super) fn is_running(&self, table: usize) -> bool {

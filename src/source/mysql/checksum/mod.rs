@@ -26,8 +26,6 @@ pub(super) fn exactly(key: &[ComparedColumn], tokens: &Key) -> String {
 
 /// Keys that one statement asks for: MySQL's range optimizer takes this many alternatives without falling back to a scan.
 const KEYS_MAX: usize = 200;
-/// ER_UNKNOWN_SYSTEM_VARIABLE.
-const UNKNOWN_VARIABLE: u16 = 1193;
 
 /// A table of the source that is compared.
 #[derive(Clone, Debug)]
@@ -107,11 +105,12 @@ impl ChecksumReader {
     /// [`ChecksumError::Connect`], [`ChecksumError::Query`].
     pub async fn connect(address: &Address) -> Result<Self, ChecksumError> {
         let mut conn = address.connect().await?;
-        let set = match conn.query_drop(sql::SESSION).await {
-            Err(DriverFailure::Server(e)) if e.code == UNKNOWN_VARIABLE => conn.query_drop(sql::SESSION_OLDER).await,
-            set => set,
-        };
-        set.map_err(|source| ChecksumError::Query { table: "the session".to_owned(), source })?;
+        for (n, statement) in sql::SESSION.into_iter().enumerate() {
+            match conn.query_drop(statement).await {
+                Err(DriverFailure::Server(_)) if n >= sql::SESSION_REQUIRED => {}
+                set => set.map_err(|source| ChecksumError::Query { table: "the session".to_owned(), source })?,
+            }
+        }
         Ok(Self { conn, load: Load::default() })
     }
 
@@ -140,7 +139,8 @@ impl ChecksumReader {
     /// [`ChecksumError::Query`].
     pub async fn columns(&mut self, database: &str, table: &str) -> Result<Vec<String>, ChecksumError> {
         let columns = catalog::columns(&mut self.conn, database, table).await;
-        let columns = columns.map_err(|source| ChecksumError::Query { table: format!("{database}.{table}"), source })?;
+        let columns =
+            columns.map_err(|source| ChecksumError::Query { table: format!("{database}.{table}"), source })?;
         Ok(columns.into_iter().map(|column| column.name).collect())
     }
 

@@ -5,21 +5,27 @@
 use crate::{
     model::{
         ColumnType,
-        checksum::{CONTENT_DIGITS, ComparedColumn, Comparison, Form, Key, KeyRange, NULL, Selection, Term, float_of, hex, text_of},
+        checksum::{
+            CONTENT_DIGITS, ComparedColumn, Comparison, Form, Key, KeyRange, NULL, Selection, Term, float_of, hex,
+            text_of,
+        },
     },
     source::mysql::checksum::SourceTable,
 };
 
-/// TIMESTAMP as UTC, dates that are none readable, text as UTF-8. READ COMMITTED keeps no read view beyond a statement. A
-/// metadata lock is waited for briefly: an ALTER behind which we queue would make the application queue too.
-pub(super) const SESSION: &str = "SET NAMES utf8mb4, SESSION time_zone = '+00:00', SESSION sql_mode = '', \
-     SESSION lock_wait_timeout = 10, SESSION net_write_timeout = 600, \
-     SESSION transaction_isolation = 'READ-COMMITTED'";
+/// What a session is set to, statement by statement. TIMESTAMP as UTC, dates that are none readable, text as UTF-8. READ COMMITTED
+/// keeps no read view beyond a statement. A metadata lock is waited for briefly: an ALTER behind which we queue would make
+/// the application queue too. The last two lift a bound on statements, each where the server knows it.
+pub(super) const SESSION: [&str; 5] = [
+    "SET NAMES utf8mb4",
+    "SET SESSION time_zone = '+00:00', SESSION sql_mode = '', SESSION lock_wait_timeout = 10, SESSION net_write_timeout = 600",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET SESSION max_execution_time = 0",
+    "SET SESSION max_statement_time = 0",
+];
 
-/// As [`SESSION`], where the variable has its older name (MariaDB before 11.1, MySQL 5.7).
-pub(super) const SESSION_OLDER: &str = "SET NAMES utf8mb4, SESSION time_zone = '+00:00', SESSION sql_mode = '', \
-     SESSION lock_wait_timeout = 10, SESSION net_write_timeout = 600, \
-     SESSION tx_isolation = 'READ-COMMITTED'";
+/// Which of [`SESSION`] every supported server knows.
+pub(super) const SESSION_REQUIRED: usize = 3;
 
 /// Index name and column of each unique index, by index and place: `(database, table)`.
 pub(super) const UNIQUE_INDEXES: &str = "SELECT INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS \
@@ -245,7 +251,8 @@ mod tests {
     use std::sync::Arc;
 
     fn table() -> SourceTable {
-        let column = |name: &str, ty, source: &str| ComparedColumn { name: name.to_owned(), ty, source: source.to_owned() };
+        let column =
+            |name: &str, ty, source: &str| ComparedColumn { name: name.to_owned(), ty, source: source.to_owned() };
         let text = ColumnType::Text { bytes_max: Some(40) };
         SourceTable {
             database: "shop".to_owned(),

@@ -88,7 +88,8 @@ fn one_of<L: Literals + ?Sized>(literals: &L, comparison: &Comparison, keys: &[K
     let columns: Vec<&ComparedColumn> = comparison.key_columns().collect();
     let one = |key: &Key| {
         let terms = columns.iter().zip(key);
-        let terms = terms.map(|(column, token)| format!("{} = {}", literals.name(&column.name), literals.literal(column, token)));
+        let terms = terms
+            .map(|(column, token)| format!("{} = {}", literals.name(&column.name), literals.literal(column, token)));
         format!("({})", terms.collect::<Vec<_>>().join(" AND "))
     };
     format!("({})", keys.iter().map(one).collect::<Vec<_>>().join(" OR "))
@@ -194,7 +195,8 @@ impl ChecksumSql<'_> {
     /// The compared columns of a key's row.
     pub(crate) fn values_of(&self, key: &Key) -> String {
         let comparison = self.comparison();
-        let whole = comparison.columns.iter().map(|c| self.hashing.whole(&self.hashing.name(&c.name), comparison.form(c)));
+        let whole =
+            comparison.columns.iter().map(|c| self.hashing.whole(&self.hashing.name(&c.name), comparison.form(c)));
         let columns = whole.collect::<Vec<_>>().join(", ");
         self.tables.select(&columns, &self.of_keys(std::slice::from_ref(key)))
     }

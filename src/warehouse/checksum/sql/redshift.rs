@@ -117,7 +117,13 @@ mod tests {
         let x = value.abs();
         let mut exponent = (x.ln() / 2f64.ln()).floor();
         let scaled = |e: f64| x / 2f64.powf(e);
-        exponent += if scaled(exponent) >= 2.0 { 1.0 } else if scaled(exponent) < 1.0 { -1.0 } else { 0.0 };
+        exponent += if scaled(exponent) >= 2.0 {
+            1.0
+        } else if scaled(exponent) < 1.0 {
+            -1.0
+        } else {
+            0.0
+        };
         exponent = exponent.max(-1022.0);
         let mantissa = (scaled(exponent) * 4_503_599_627_370_496.0) as i64;
         let magnitude = mantissa + (exponent as i64 + 1022) * 4_503_599_627_370_496;

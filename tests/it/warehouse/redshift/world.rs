@@ -24,8 +24,8 @@ use tailwater::{
     lake::{ObjectPath, S3, S3Options, StaticKeys, Store},
     model::{ColumnType, TableSchema, Target},
     warehouse::{
-        BatchStream, Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadError, ReadFiles, StageOutcome,
-        StagedFile, TableFiles, TablePlan, TableState, TickId, Warehouse, WarehouseError,
+        BatchStream, Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadError, ReadFiles,
+        StageOutcome, StagedFile, TableFiles, TablePlan, TableState, TickId, Warehouse, WarehouseError,
         redshift::{CopyAccess, DataApiTarget, Login, Redshift, RedshiftOptions, TlsMode},
     },
 };
