@@ -4,7 +4,7 @@ mod encode;
 
 use proptest::prelude::*;
 
-use super::{DEPTH_MAX, JsonError, write_text};
+use super::{DEPTH_MAX, JsonError, write_text, write_text_within};
 use encode::{Tree, tree};
 
 fn text(doc: &[u8]) -> Result<String, JsonError> {
@@ -169,6 +169,28 @@ proptest! {
         let printed = text(&tree.encode()).unwrap();
         let parsed: serde_json::Value = serde_json::from_str(&printed).unwrap();
         prop_assert_eq!(parsed, tree.to_value());
+    }
+
+    /// The document with its strings cut, and nothing else: what a reader of the whole document would make of it.
+    #[test]
+    fn strings_are_cut_and_nothing_else(tree in tree(), string_max in 0_usize..16) {
+        fn cut(value: &mut serde_json::Value, max: usize, any: &mut bool) {
+            match value {
+                serde_json::Value::String(text) if text.len() > max => {
+                    let end = (0..=max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+                    text.truncate(end);
+                    *any = true;
+                }
+                serde_json::Value::Array(items) => items.iter_mut().for_each(|item| cut(item, max, any)),
+                serde_json::Value::Object(map) => map.values_mut().for_each(|item| cut(item, max, any)),
+                _ => {}
+            }
+        }
+        let (mut wanted, mut any) = (tree.to_value(), false);
+        cut(&mut wanted, string_max, &mut any);
+        let mut printed = Vec::new();
+        prop_assert_eq!(write_text_within(&tree.encode(), string_max, &mut printed), Ok(any));
+        prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&printed).unwrap(), wanted);
     }
 
     #[test]

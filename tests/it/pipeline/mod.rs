@@ -4,6 +4,7 @@
 //! with a comparison that shares no code with Tailwater.
 
 mod definitions;
+mod down;
 mod keys;
 mod long_values;
 mod mariadb;

@@ -16,7 +16,7 @@ use tailwater_proof::compare::{Table, Warehouse, check_log, compare};
 use tailwater_proof::program::{Program, Running};
 use tailwater_proof::workload::Shard;
 use tailwater_redshift::{Loader, Options};
-use tailwater_servers::{Mysql, MysqlOptions, PASSWORD, Postgres, S3, USER};
+use tailwater_servers::{Mysql, MysqlOptions, PASSWORD, Postgres, Proxy, S3, USER};
 use tokio::runtime::Runtime;
 
 /// Bound on one run of the program and on what a test waits for. Runs take a second or two; machines may be busy.
@@ -76,6 +76,8 @@ pub(super) struct Setup {
     start: &'static str,
     /// URL of the first source, where it is not the server's own.
     url: Option<String>,
+    /// Redshift is reached through a proxy.
+    proxied: bool,
     /// Further keys of `[lake]`.
     lake: String,
     lines: String,
@@ -92,6 +94,7 @@ impl Setup {
             own_servers: false,
             start: "earliest",
             url: None,
+            proxied: false,
             lake: String::new(),
             lines: String::new(),
         }
@@ -137,6 +140,12 @@ impl Setup {
         Ok(self)
     }
 
+    /// To Redshift, which the program reaches through a proxy.
+    pub(super) fn to_redshift_by_proxy(mut self) -> Self {
+        self.proxied = true;
+        self.to(Engine::Redshift)
+    }
+
     /// Keys of a `[[table]]` rule for one table; `*` follows for the rest.
     pub(super) fn rule(mut self, table: &str, keys: &str) -> Self {
         let _ = writeln!(self.lines, "[[table]]\nmatch = \"{}.{table}\"\n{keys}", self.name);
@@ -167,7 +176,12 @@ impl Setup {
             _ if self.s3 => Some(Arc::new(S3::with_bucket(BUCKET)?)),
             _ => None,
         };
-        fs::write(folder.path().join("tailwater.toml"), self.configuration(&servers, &warehouse, s3.as_deref()))?;
+        let proxy = if self.proxied { Some(Proxy::start(redshift().server.address())?) } else { None };
+        let reached = match (&proxy, &warehouse) {
+            (Some(proxy), Warehouse::Redshift(url)) => Warehouse::Redshift(proxy.url(url)),
+            _ => warehouse.clone(),
+        };
+        fs::write(folder.path().join("tailwater.toml"), self.configuration(&servers, &reached, s3.as_deref()))?;
         let mut program = Program::new(env!("CARGO_BIN_EXE_tailwater"), folder.path())
             .log_to(folder.path().join("tailwater.log"))
             .env("TAILWATER_LOG_LEVEL", "info");
@@ -178,7 +192,7 @@ impl Setup {
             .zip(servers.iter())
             .map(|(n, server)| Shard { name: format!("s{n}"), url: server.root_url() })
             .collect();
-        let scene = Scene { name: self.name, servers, shards, warehouse, program, s3, folder };
+        let scene = Scene { name: self.name, servers, shards, warehouse, proxy, program, s3, folder };
         scene.servers.iter().try_for_each(|server| server.sql(&format!("CREATE DATABASE {}", scene.name)))?;
         Ok(scene)
     }
@@ -235,6 +249,7 @@ pub(super) struct Scene {
     servers: Sources,
     shards: Vec<Shard>,
     warehouse: Warehouse,
+    proxy: Option<Proxy>,
     program: Program,
     /// Of all scenes with Redshift the same.
     s3: Option<Arc<S3>>,
@@ -254,6 +269,11 @@ impl Scene {
 
     pub(super) fn s3(&self) -> Result<&S3> {
         self.s3.as_deref().context("the lake is in a folder")
+    }
+
+    /// The proxy in front of the warehouse.
+    pub(super) fn proxy(&self) -> Result<&Proxy> {
+        self.proxy.as_ref().context("the warehouse is reached without a proxy")
     }
 
     /// Where the program runs.

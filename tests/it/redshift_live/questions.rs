@@ -212,7 +212,7 @@ pub(crate) async fn conflicting_positions(cluster: &Cluster) -> Answer {
             Ok(level) => format!("the database's isolation is {}", level.trim()),
             Err(why) => format!("the database's isolation is not told: {why}"),
         });
-        let newest = cluster.of("SELECT MAX(n) FROM {}.q10");
+        let newest = cluster.of("SELECT CAST(MAX(n) AS VARCHAR) FROM {}.q10");
         let insert = |shard: &str| format!("INSERT INTO {}.q10 VALUES ('{shard}', 1)", cluster.schema);
         for session in [&mut a, &mut b] {
             session.run("BEGIN").await?;

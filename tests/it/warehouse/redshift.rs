@@ -1,5 +1,6 @@
 //! What only Redshift has: faults of a cluster, and how many statements and commits a tick takes.
 
+mod columns;
 mod counts;
 mod faults;
 mod ways;

@@ -32,6 +32,9 @@ impl TableSql<'_> {
             (ColumnDefault::Null, _) => format!(" AND {column} IS NOT NULL"),
             // Two SUPER values cannot be compared.
             (_, ColumnType::Json) => String::new(),
+            (_, ColumnType::Text { .. }) => format!(
+                " AND ({column} <> {literal} OR octet_length({column}) <> octet_length({literal}) OR {column} IS NULL)"
+            ),
             _ => format!(" AND ({column} <> {literal} OR {column} IS NULL)"),
         };
         let floor = Floor {
@@ -158,9 +161,10 @@ impl StageSql<'_> {
         let key = names(&layout.key);
         let of_side: Vec<String> = layout.key.iter().map(|k| format!("x.{}", name(k))).collect();
         let of_side = of_side.join(", ");
+        let exact = self.exact_key("x.");
         format!(
             "UPDATE {keys} SET {origin} = w.{origin} FROM (SELECT {origin}, {key} FROM (SELECT x.{origin}, {of_side}, \
-             row_number() OVER (PARTITION BY {of_side} ORDER BY {}) AS _tw_place FROM {side} AS x JOIN {keys} AS k ON {}) \
+             row_number() OVER (PARTITION BY {exact} ORDER BY {}) AS _tw_place FROM {side} AS x JOIN {keys} AS k ON {}) \
              AS ranked WHERE _tw_place = 1) AS w WHERE {}",
             self.rank(),
             self.same("k", "x", false),
@@ -215,6 +219,24 @@ mod tests {
             "DELETE FROM \"shop\".\"orders\" USING \"_tailwater\".\"stage_x\" AS s WHERE \
              \"orders\".\"_tw_origin\" = s.\"_tw_origin\" AND \"orders\".\"id\" = s.\"id\""
         );
+    }
+
+    /// Redshift takes `'a'` and `'a '` for equal; MySQL's keys are not.
+    #[test]
+    fn text_keys_are_compared_with_their_lengths() {
+        let mut layout = layout(KeyMode::Global { updated_at: None }, Deletes::Hard);
+        layout.columns[0].column.ty = ColumnType::Text { bytes_max: Some(20) };
+        let names = layout_names();
+        let sql = StageSql::new(TableSql::new(&layout, &names), |n| names.private(n), "stage_x");
+        let mut all = vec![sql.dedupe(), sql.count_doubles(), sql.drop_stale("t"), sql.delete_replaced()];
+        all.push(sql.contend(true, &[]));
+        for statement in &all {
+            assert!(statement.contains("octet_length("), "{statement}");
+        }
+        assert!(all[0].contains("PARTITION BY \"_tw_origin\", \"id\", octet_length(\"id\")"), "{}", all[0]);
+        for (_, statement) in sql.elect(Some(&[vec!["Id".to_owned()]])) {
+            assert!(statement.contains("octet_length("), "{statement}");
+        }
     }
 
     /// What Redshift's grammar does not have, in any statement of the merge.

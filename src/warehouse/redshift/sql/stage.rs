@@ -5,6 +5,10 @@
 //! changes the target while the fence holds, and the merge proves that it does.
 //!
 //! `_tw_row` is an IDENTITY column: unique, which is all that is needed of it.
+//!
+//! Redshift does not look at blanks at the end of a text when it compares ("Examples with character types" in the developer
+//! guide), so `'a'` and `'a '` are equal there and two keys in MySQL. Wherever keys are compared, grouped or united, the lengths
+//! of texts are as well.
 
 use std::collections::BTreeMap;
 
@@ -170,23 +174,22 @@ impl<'a> StageSql<'a> {
         let TableSql { target, side, .. } = &self.table;
         let Self { stage, keys, .. } = self;
         let key = names(&self.table.layout.key);
-        let of = |alias: &str| {
-            self.table.layout.key.iter().map(|k| format!("{alias}.{}", name(k))).collect::<Vec<_>>().join(", ")
-        };
+        let of = |alias: &str| self.exact_key(alias);
         let mut parts = Vec::new();
         if staged {
             let (waits, shows) = (self.same("s", "x", false), self.same("s", "t", false));
-            parts.push(format!("SELECT {} FROM {stage} AS s JOIN {side} AS x ON {waits}", of("s")));
+            parts.push(format!("SELECT {} FROM {stage} AS s JOIN {side} AS x ON {waits}", of("s.")));
             parts.push(format!(
                 "SELECT {} FROM {stage} AS s JOIN {target} AS t ON {shows} WHERE t._tw_origin <> s._tw_origin",
-                of("s")
+                of("s.")
             ));
-            parts.push(format!("SELECT {key} FROM {stage} GROUP BY {key} HAVING count(*) > 1"));
+            let exact = of("");
+            parts.push(format!("SELECT {exact} FROM {stage} GROUP BY {exact} HAVING count(*) > 1"));
         }
         let waits = self.same("t", "x", false);
         parts.extend(
             below(floors, "t.").into_iter().map(|below| {
-                format!("SELECT {} FROM {target} AS t JOIN {side} AS x ON {waits} WHERE {below}", of("t"))
+                format!("SELECT {} FROM {target} AS t JOIN {side} AS x ON {waits} WHERE {below}", of("t."))
             }),
         );
         format!("INSERT INTO {keys} ({key}) SELECT {key} FROM ({}) AS contended", parts.join(" UNION "))
@@ -209,14 +212,30 @@ impl<'a> StageSql<'a> {
 
     /// `_tw_origin` and the key: identity of a row of an origin.
     fn identity(&self) -> String {
-        names(std::iter::once(system::ORIGIN).chain(self.table.layout.key.iter().map(String::as_str)))
+        format!("{}, {}", name(system::ORIGIN), self.exact_key(""))
     }
 
-    /// Equality of the keys of two tables, and of the origins where asked.
+    /// The key's columns behind `prefix`, and the lengths of its texts: what tells two keys apart.
+    pub(crate) fn exact_key(&self, prefix: &str) -> String {
+        let layout = self.table.layout;
+        let columns = layout.key.iter().map(|k| format!("{prefix}{}", name(k)));
+        let lengths =
+            layout.key.iter().filter(|k| self.is_text(k)).map(|k| format!("octet_length({prefix}{})", name(k)));
+        columns.chain(lengths).collect::<Vec<_>>().join(", ")
+    }
+
+    fn is_text(&self, column: &str) -> bool {
+        let known = self.table.layout.column(column);
+        known.is_some_and(|c| matches!(c.column.ty, ColumnType::Text { .. }))
+    }
+
+    /// Equality of the keys of two tables, byte by byte, and of the origins where asked.
     pub(crate) fn same(&self, a: &str, b: &str, origin: bool) -> String {
         let origin = origin.then_some(system::ORIGIN);
         let names = origin.into_iter().chain(self.table.layout.key.iter().map(String::as_str));
-        names.map(|n| format!("{b}.{0} = {a}.{0}", name(n))).collect::<Vec<_>>().join(" AND ")
+        let lengths = self.table.layout.key.iter().filter(|k| self.is_text(k));
+        let lengths = lengths.map(|k| format!("octet_length({b}.{0}) = octet_length({a}.{0})", name(k)));
+        names.map(|n| format!("{b}.{0} = {a}.{0}", name(n))).chain(lengths).collect::<Vec<_>>().join(" AND ")
     }
 }
 

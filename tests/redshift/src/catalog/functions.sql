@@ -31,10 +31,6 @@ CREATE FUNCTION redshift.as_varchar(value boolean, bytes integer) RETURNS varcha
 BEGIN
     RAISE EXCEPTION 'cannot cast type boolean to character varying' USING ERRCODE = '42846';
 END $$;
-CREATE FUNCTION redshift.as_varchar(value regtype, bytes integer) RETURNS varchar IMMUTABLE LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'cannot cast type regtype to character varying' USING ERRCODE = '42846';
-END $$;
 CREATE FUNCTION redshift.as_varchar(value bytea, bytes integer) RETURNS varchar IMMUTABLE LANGUAGE sql AS $$
     SELECT redshift.as_varchar(convert_from(value, 'UTF8'), bytes)
 $$;
@@ -273,6 +269,9 @@ BEGIN
 EXCEPTION WHEN invalid_datetime_format THEN
     RAISE EXCEPTION 'timestamp units "%" not recognized', part USING ERRCODE = '22023';
 END $$;
+CREATE FUNCTION redshift.dateadd(part text, count bigint, at date) RETURNS timestamp IMMUTABLE STRICT LANGUAGE sql AS $$
+    SELECT redshift.dateadd(part, count, at::timestamp)
+$$;
 CREATE FUNCTION redshift.dateadd(part text, count bigint, at timestamptz) RETURNS timestamptz STABLE STRICT LANGUAGE sql AS $$
     SELECT redshift.dateadd(part, count, at::timestamp)::timestamptz
 $$;

@@ -9,6 +9,7 @@ mod table;
 
 pub(crate) use describe::{ColumnNote, describe_column, describe_schema, describe_table};
 pub(crate) use names::IDENTIFIER_BYTES_MAX;
+pub(crate) use names::is_shortened;
 pub use names::{Scope, quote_ident, quote_literal, sql_name};
 pub use table::{Column, Table, table};
 

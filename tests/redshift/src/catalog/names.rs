@@ -50,6 +50,12 @@ pub fn sql_name(name: &str) -> String {
     format!("{}~{:016x}", &name[..end], fnv1a(name.as_bytes()))
 }
 
+/// Whether a name of PostgreSQL may stand for a longer one.
+#[must_use]
+pub(crate) fn is_shortened(name: &str) -> bool {
+    name.len() > POSTGRES_BYTES_MAX - 4 && name.contains('~')
+}
+
 /// Quotes a name for PostgreSQL.
 #[must_use]
 pub fn quote_ident(name: &str) -> String {

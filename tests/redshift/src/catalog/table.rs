@@ -16,6 +16,10 @@ pub struct Table {
     pub sql_name: String,
     /// PostgreSQL's and Redshift's number of it.
     pub oid: i64,
+    /// `auto`, `even`, `key` or `all`.
+    pub diststyle: String,
+    /// Whether the sort key is interleaved.
+    pub interleaved: bool,
     /// Columns, in their order.
     pub columns: Vec<Column>,
 }
@@ -79,11 +83,14 @@ pub async fn table(
     let rows = sqlx::query(COLUMNS).bind(oid).fetch_all(connection).await.map_err(internal)?;
     let columns = rows.iter().map(column).collect::<Result<_, _>>()?;
     let sql_name = format!("{}.{}", quote_ident(&sql_name(&schema)), quote_ident(&sql_name(name)));
-    Ok(Table { schema, name: name.to_owned(), sql_name, oid, columns })
+    let diststyle = found.try_get("diststyle").map_err(internal)?;
+    let interleaved = found.try_get("interleaved").map_err(internal)?;
+    Ok(Table { schema, name: name.to_owned(), sql_name, oid, diststyle, interleaved, columns })
 }
 
 /// By the names that PostgreSQL has; the schema of a temporary table is PostgreSQL's affair.
-const FIND: &str = "SELECT c.oid::bigint AS oid, r.schema_name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+const FIND: &str = "SELECT c.oid::bigint AS oid, r.schema_name, coalesce(r.about ->> 'diststyle', 'auto') AS diststyle, \
+    coalesce(r.about ->> 'sortkind' = 'interleaved', false) AS interleaved FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     JOIN tw_is.relations r ON r.oid = c.oid \
     WHERE c.relname = $2 AND c.relkind = 'r' AND (n.nspname = ANY ($1) OR $3 AND n.oid = pg_my_temp_schema()) \
     ORDER BY c.relpersistence = 't' DESC, array_position($1, n.nspname::text) LIMIT 1";

@@ -46,7 +46,7 @@ CREATE VIEW tw_is.relations AS
 CREATE VIEW tw_is.all_columns AS
     SELECT r.oid, r.relkind, r.schema_name, r.table_name, r.temporary, a.attnum,
         (row_number() OVER (PARTITION BY r.oid ORDER BY a.attnum))::integer AS ordinal,
-        coalesce(d.about ->> 'n', a.attname) AS column_name,
+        a.attname, coalesce(d.about ->> 'n', a.attname) AS column_name,
         coalesce(d.about ->> 't', tw_is.type_name(a.atttypid, a.atttypmod)) AS type_name,
         coalesce((d.about ->> 's')::integer, CASE WHEN a.atttypid IN ('varchar'::regtype, 'text'::regtype) THEN 65535 WHEN a.atttypid = 'numeric'::regtype THEN 38 ELSE 0 END) AS type_size,
         coalesce((d.about ->> 'c')::integer, 0) AS type_scale,

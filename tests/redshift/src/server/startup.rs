@@ -68,27 +68,16 @@ pub(super) async fn accept(
 async fn negotiate(tls: Option<&TlsAcceptor>, mut stream: TcpStream) -> io::Result<Option<(Wire, bool)>> {
     let mut head = [0; 8];
     loop {
-        // Looked at, not taken: a startup message begins with eight bytes of its own.
-        let mut seen = 0;
-        while seen < head.len() {
-            let now = stream.peek(&mut head).await?;
-            if now == 0 || (now == seen && now < head.len()) {
-                if now == 0 {
-                    return Ok(None);
-                }
-                tokio::task::yield_now().await;
-            }
-            seen = now;
-        }
-        if head != TLS_REQUEST && head != GSS_REQUEST {
-            return Ok(Some((Wire::new(Box::new(stream)), false)));
-        }
         stream.read_exact(&mut head).await?;
+        if head != TLS_REQUEST && head != GSS_REQUEST {
+            // The first bytes of the startup message.
+            return Ok(Some((Wire::new(Box::new(stream), &head), false)));
+        }
         match (head == TLS_REQUEST, tls) {
             (true, Some(acceptor)) => {
                 stream.write_all(b"S").await?;
                 let secure = acceptor.accept(stream).await?;
-                return Ok(Some((Wire::new(Box::new(secure)), true)));
+                return Ok(Some((Wire::new(Box::new(secure), &[]), true)));
             }
             _ => stream.write_all(b"N").await?,
         }
@@ -209,12 +198,16 @@ async fn greet(
             return Ok(Err(refusal));
         }
     }
+    let (process, superuser) = match session.process().await {
+        Ok(known) => known,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     let told = [
         ("server_version", "8.0.2".to_owned()),
         ("server_encoding", "UTF8".to_owned()),
         ("client_encoding", "UTF8".to_owned()),
         ("integer_datetimes", "on".to_owned()),
-        ("is_superuser", "on".to_owned()),
+        ("is_superuser", superuser),
         ("session_authorization", startup.parameters.get("user").cloned().unwrap_or_default()),
         ("DateStyle", "ISO, MDY".to_owned()),
         ("TimeZone", session.setting("timezone")),
@@ -223,10 +216,6 @@ async fn greet(
         wire.send(PgWireBackendMessage::ParameterStatus(ParameterStatus::new(name.to_owned(), value))).await?;
     }
     let secret = i32::from_be_bytes(salt());
-    let process = match session.process().await {
-        Ok(process) => process,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
     server.register(session.id(), secret, process);
     wire.send(PgWireBackendMessage::BackendKeyData(BackendKeyData::new(session.id(), SecretKey::I32(secret)))).await?;
     Ok(Ok(()))

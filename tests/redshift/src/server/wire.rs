@@ -28,10 +28,11 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: Box<dyn Stream>) -> Self {
+    /// A connection of which these bytes have been read already.
+    pub(super) fn new(stream: Box<dyn Stream>, read: &[u8]) -> Self {
         let mut context = DecodeContext::new(ProtocolVersion::PROTOCOL3_0);
         context.awaiting_frontend_ssl = false;
-        Self { stream, received: BytesMut::new(), pending: BytesMut::new(), context }
+        Self { stream, received: BytesMut::from(read), pending: BytesMut::new(), context }
     }
 
     /// From now on messages have a kind.

@@ -68,8 +68,11 @@ impl Session {
                 }
                 self.note_table(&table, DistStyle::Key).await
             }
-            AlterAction::SortKey { columns, .. } => self.set_sortkey(&table, columns).await,
-            AlterAction::SortNone => self.set_sortkey(&table, &[]).await,
+            AlterAction::SortKey { interleaved, columns } => {
+                let kind = if *interleaved { SortKind::Interleaved } else { SortKind::Compound };
+                self.set_sortkey(&table, columns, kind).await
+            }
+            AlterAction::SortNone => self.set_sortkey(&table, &[], SortKind::Auto).await,
             AlterAction::AddKey(key) => self.add_key(&table, key).await,
             AlterAction::Nothing => Ok(()),
             AlterAction::OwnerTo(owner) => {
@@ -113,8 +116,7 @@ impl Session {
     async fn rename_table(&mut self, table: &Table, to: &str) -> Result<(), Refusal> {
         self.postgres(&format!("ALTER TABLE {} RENAME TO {}", table.sql_name, quote_ident(&sql_name(to)))).await?;
         let path = Self::sql_path(&Name { schema: Some(table.schema.clone()), name: to.to_owned() });
-        let style = style_of(table);
-        self.postgres(&describe_table(&path, to, style, sort_of(table))).await
+        self.postgres(&describe_table(&path, to, style_of(table), sort_of(table))).await
     }
 
     async fn rename_column(&mut self, table: &Table, from: &str, to: &str) -> Result<(), Refusal> {
@@ -177,7 +179,7 @@ impl Session {
         Ok(usize::try_from(place).unwrap_or_default())
     }
 
-    async fn set_sortkey(&mut self, table: &Table, key: &[String]) -> Result<(), Refusal> {
+    async fn set_sortkey(&mut self, table: &Table, key: &[String], kind: SortKind) -> Result<(), Refusal> {
         for name in key {
             not_super(find(table, name)?)?;
         }
@@ -186,7 +188,7 @@ impl Session {
             let sortkey = i32::try_from(place).unwrap_or(i32::MAX);
             self.note(table, &Column { sortkey, ..column.clone() }).await?;
         }
-        Ok(())
+        self.postgres(&describe_table(&table.sql_name, &table.name, style_of(table), kind)).await
     }
 
     async fn add_key(&mut self, table: &Table, key: &Key) -> Result<(), Refusal> {
@@ -309,12 +311,23 @@ fn not_super(column: &Column) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn style_of(table: &Table) -> DistStyle {
-    if table.columns.iter().any(|column| column.distkey) { DistStyle::Key } else { DistStyle::Auto }
+pub(super) fn style_of(table: &Table) -> DistStyle {
+    match table.diststyle.as_str() {
+        "even" => DistStyle::Even,
+        "all" => DistStyle::All,
+        "key" => DistStyle::Key,
+        _ => DistStyle::Auto,
+    }
 }
 
 fn sort_of(table: &Table) -> SortKind {
-    if table.columns.iter().any(|column| column.sortkey > 0) { SortKind::Compound } else { SortKind::Auto }
+    if !table.columns.iter().any(|column| column.sortkey > 0) {
+        SortKind::Auto
+    } else if table.interleaved {
+        SortKind::Interleaved
+    } else {
+        SortKind::Compound
+    }
 }
 
 /// Whether blocks of one column can be those of the other.

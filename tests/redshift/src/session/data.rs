@@ -116,6 +116,7 @@ impl Session {
                     Some(fields) => fields,
                     None => self.columns_of(text).await?,
                 };
+                let fields = self.whole_names(fields).await?;
                 let tag = if kind == Kind::Select { "SELECT" } else { "EXPLAIN" };
                 return Ok(Outcome {
                     count: rows.len() as u64,
@@ -133,6 +134,19 @@ impl Session {
         let situation = self.situation;
         let statement = self.connection.prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(text.to_owned()))).await;
         statement.map(|statement| fields_of(statement.columns())).map_err(|error| translate(&error, situation))
+    }
+
+    /// Puts names of columns that PostgreSQL has shortened back to their length.
+    async fn whole_names(&mut self, mut fields: Vec<Field>) -> Result<Vec<Field>, Refusal> {
+        let situation = self.situation;
+        for field in fields.iter_mut().filter(|field| catalog::is_shortened(&field.name)) {
+            let query = "SELECT column_name FROM tw_is.all_columns WHERE attname = $1 LIMIT 1";
+            let found = sqlx::query(query).bind(&field.name).fetch_optional(&mut self.connection).await;
+            if let Some(row) = found.map_err(|error| translate(&error, situation))? {
+                field.name = row.try_get(0).map_err(|error| translate(&error, situation))?;
+            }
+        }
+        Ok(fields)
     }
 
     /// Finds parameters and columns. `types` are what the client said about parameters, 0 where nothing.
@@ -194,7 +208,8 @@ impl Session {
             Some(Either::Left(types)) => types.iter().map(|known| known.oid().map_or(0, |oid| oid.0)).collect(),
             _ => Vec::new(),
         };
-        let fields = (kind == Kind::Select).then(|| fields_of(statement.columns()));
+        let fields =
+            if kind == Kind::Select { Some(self.whole_names(fields_of(statement.columns())).await?) } else { None };
         Ok(Description { parameters, fields })
     }
 

@@ -2,6 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
+use super::alter::style_of;
 use super::errors::{CAP_CHECK, LENGTH_CHECK, translate};
 use super::statement::done;
 use super::{Outcome, Session};
@@ -238,7 +239,7 @@ impl Session {
         let mut sorted: Vec<_> = parent.columns.iter().filter(|column| column.sortkey > 0).collect();
         sorted.sort_by_key(|column| column.sortkey);
         let attributes = TableAttributes {
-            diststyle: None,
+            diststyle: Some(style_of(&parent)).filter(|style| *style != DistStyle::Key),
             distkey: None,
             sortkey: sorted.iter().map(|column| column.name.clone()).collect(),
             sortkind: if sorted.is_empty() { SortKind::Auto } else { SortKind::Compound },

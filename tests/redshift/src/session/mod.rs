@@ -192,11 +192,13 @@ impl Session {
         self.settings.get(name).unwrap_or_default()
     }
 
-    /// PostgreSQL's process, to cancel it.
-    pub(crate) async fn process(&mut self) -> Result<i32, Refusal> {
+    /// PostgreSQL's process, to cancel it, and `on` or `off` for whether the user is a superuser.
+    pub(crate) async fn process(&mut self) -> Result<(i32, String), Refusal> {
         let situation = self.situation;
-        let row = sqlx::query("SELECT pg_catalog.pg_backend_pid()").fetch_one(&mut self.connection).await;
-        row.and_then(|row| row.try_get(0)).map_err(|error| translate(&error, situation))
+        let query = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('is_superuser')";
+        let row = sqlx::query(query).fetch_one(&mut self.connection).await;
+        let read = row.and_then(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+        read.map_err(|error| translate(&error, situation))
     }
 
     /// Ends the session; what was not committed is rolled back before this returns.

@@ -37,6 +37,12 @@ impl Session {
         } else if self.state == State::Open {
             self.state = State::Failed;
         }
+        // Performed, but nobody hears of it.
+        let result = match result {
+            Ok((_, true)) => Err(Failure::Lost),
+            Ok((outcome, false)) => Ok(outcome),
+            Err(failure) => Err(failure),
+        };
         self.server.log.push(Executed {
             connection: self.id,
             database: self.database.clone(),
@@ -55,7 +61,12 @@ impl Session {
         result
     }
 
-    async fn with_faults(&mut self, text: &str, parsed: Result<Statement, Refusal>) -> Result<Outcome, Failure> {
+    /// Runs a statement; says as well whether the connection is lost then.
+    async fn with_faults(
+        &mut self,
+        text: &str,
+        parsed: Result<Statement, Refusal>,
+    ) -> Result<(Outcome, bool), Failure> {
         let mut lose_after = false;
         for effect in self.server.faults.meet(&self.database, text.trim()) {
             match effect {
@@ -83,7 +94,7 @@ impl Session {
             let message = format!("identifier \"{name}\" will be truncated to \"{short}\"");
             outcome.notices.insert(0, Notice { severity: "NOTICE", code: "42622", message });
         }
-        if lose_after { Err(Failure::Lost) } else { Ok(outcome) }
+        Ok((outcome, lose_after))
     }
 
     /// R14: a datashare reports missing relations in its own way.

@@ -133,7 +133,13 @@ fn command(cursor: &mut Cursor, text: &str) -> Result<(Kind, Command), Refusal> 
         "select" | "with" => query(Kind::Select, cursor),
         "insert" => query(Kind::Insert, cursor),
         "update" => query(Kind::Update, cursor),
-        "delete" => query(Kind::Delete, cursor),
+        "delete" => {
+            // `DELETE t` is Redshift's alone.
+            if !cursor.is_word_at(1, "from") {
+                cursor.insert_word(1, "FROM");
+            }
+            query(Kind::Delete, cursor)
+        }
         "merge" => query(Kind::Merge, cursor),
         "explain" => {
             cursor.advance();

@@ -82,6 +82,12 @@ impl Cursor {
         found
     }
 
+    /// Puts a word in front of the token `ahead` places further.
+    pub(crate) fn insert_word(&mut self, ahead: usize, word: &str) {
+        let token = Token::make_keyword(word);
+        self.tokens.insert((self.at + ahead).min(self.tokens.len()), TokenWithSpan::wrap(token));
+    }
+
     /// Reads these words.
     pub(crate) fn expect(&mut self, words: &str) -> Result<(), Refusal> {
         for word in words.split(' ') {

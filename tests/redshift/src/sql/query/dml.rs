@@ -203,16 +203,3 @@ fn fit_body(body: &mut SetExpr, functions: &[Option<&'static str>]) {
         _ => {}
     }
 }
-
-/// Text for PostgreSQL.
-pub(super) fn print(statement: &Statement) -> String {
-    if let Statement::Delete(delete) = statement
-        && let FromTable::WithoutKeyword(tables) = &delete.from
-    {
-        // `DELETE t` is Redshift's alone.
-        let mut delete = delete.clone();
-        delete.from = FromTable::WithFromKeyword(tables.clone());
-        return Statement::Delete(delete).to_string();
-    }
-    statement.to_string()
-}

@@ -147,8 +147,11 @@ impl Walk<'_> {
         let Some(types::Written { column_type, sized }) = self.check_type(data_type)? else {
             return Ok(format!("CAST({expr} AS {data_type})"));
         };
-        let length = |n: u32| if sized { n.to_string() } else { "NULL".to_owned() };
+        let length = |n: u32| if sized { n.to_string() } else { "NULL::integer".to_owned() };
         Ok(match column_type {
+            ColumnType::Varchar(_) if expr.to_string().to_ascii_lowercase().ends_with(" as regtype)") => {
+                return Err(Refusal::new("42846", "cannot cast type regtype to character varying"));
+            }
             ColumnType::Varchar(n) => format!("redshift.as_varchar({expr}, {})", length(n)),
             ColumnType::Super => format!("redshift.to_super({expr})"),
             ColumnType::Varbyte(n) => format!("redshift.as_varbyte({expr}, {})", length(n)),

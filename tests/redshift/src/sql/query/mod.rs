@@ -4,6 +4,7 @@ mod check;
 mod dml;
 mod expression;
 mod functions;
+mod label;
 mod qualify;
 mod relations;
 
@@ -120,8 +121,7 @@ pub(crate) fn rewrite(parsed: &Parsed, table: Option<&Table>, values: &Values) -
     if let Some(table) = table {
         dml::fit_literals(&mut statement, table);
     }
-    let sql = dml::print(&statement);
-    Ok(Rewritten { sql, from_query })
+    Ok(Rewritten { sql: statement.to_string(), from_query })
 }
 
 /// The walk over one statement.
@@ -155,6 +155,7 @@ impl VisitorMut for Walk<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
+        label::keep(select);
         flow(self.check_select(select))
     }
 
@@ -184,6 +185,10 @@ impl VisitorMut for Walk<'_> {
 
     fn pre_visit_ident(&mut self, ident: &mut Ident) -> Flow {
         ident.value = sql_name(&ident.value);
+        // What is a word for Redshift (`#temporary`) or was shortened need not be one for PostgreSQL.
+        if ident.value.chars().any(|c| !(c.is_alphanumeric() || matches!(c, '_' | '$'))) {
+            ident.quote_style = Some('"');
+        }
         ControlFlow::Continue(())
     }
 }

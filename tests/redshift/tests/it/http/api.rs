@@ -65,12 +65,15 @@ impl Drop for Api {
 pub struct Script {
     /// `user@database: statement`, as they ran.
     pub log: Arc<Mutex<Vec<String>>>,
-    /// Login name, password and database of those who may come in.
-    pub admitted: Arc<Mutex<Vec<(String, String, Option<String>)>>>,
+    /// Who may come in.
+    pub admitted: Arc<Mutex<Vec<Admitted>>>,
     pub go_on: Arc<Notify>,
     /// Told when a session is dropped.
     pub closed: Arc<Notify>,
 }
+
+/// Login name, password and database.
+pub type Admitted = (String, String, Option<String>);
 
 struct Scripted {
     script: Script,

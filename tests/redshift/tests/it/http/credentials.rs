@@ -6,7 +6,7 @@ use aws_sdk_redshift::config::{BehaviorVersion, Region};
 use aws_sdk_redshift::error::ProvideErrorMetadata;
 use tailwater_redshift::http::Options;
 
-use super::api::{Api, KEY, SECRET, credentials};
+use super::api::{Admitted, Api, KEY, SECRET, credentials};
 
 fn cluster_client(api: &Api, key: &str, secret: &str) -> aws_sdk_redshift::Client {
     aws_sdk_redshift::Client::from_conf(
@@ -30,7 +30,7 @@ fn workgroup_client(api: &Api) -> aws_sdk_redshiftserverless::Client {
     )
 }
 
-fn admitted(api: &Api) -> Vec<(String, String, Option<String>)> {
+fn admitted(api: &Api) -> Vec<Admitted> {
     api.script.admitted.lock().unwrap().clone()
 }
 

@@ -15,7 +15,7 @@ async fn d4_one_column_a_statement() {
     assert_eq!(client.error("ALTER TABLE t ADD COLUMN c INT PRIMARY KEY").await.0, "0A000");
     assert_eq!(client.error("ALTER TABLE t ADD COLUMN c INT IDENTITY(1, 1)").await.0, "0A000");
     assert_eq!(client.error("ALTER TABLE t ADD COLUMN a INT").await.0, "42701");
-    assert_eq!(client.error("ALTER TABLE t ADD COLUMN IF NOT EXISTS a INT").await.0, "42704");
+    assert_eq!(client.error("ALTER TABLE t ADD COLUMN IF NOT EXISTS a INT").await.0, "42601");
 }
 
 #[tokio::test]

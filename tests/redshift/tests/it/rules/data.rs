@@ -86,6 +86,9 @@ async fn m1_functions() {
         ("FROM_VARBYTE(TO_VARBYTE('616263', 'hex'), 'utf8')", "abc"),
         ("CAST('äöü' AS VARCHAR(3))", "ä"),
         ("CAST(1.5 AS VARCHAR)", "1.5"),
+        ("CAST(CAST(-7 AS SMALLINT) AS VARCHAR)", "-7"),
+        ("CAST(7 AS VARCHAR(1))", "7"),
+        ("CAST(CAST(7 AS BIGINT) AS VARCHAR)", "7"),
         ("CAST('2026-01-01' AS DATE)", "2026-01-01"),
         ("CAST(12.345 AS DECIMAL(10, 2))", "12.35"),
         ("LISTAGG(x, ',') WITHIN GROUP (ORDER BY x) FROM (SELECT 'b' AS x UNION ALL SELECT 'a') AS s", "a,b"),
@@ -106,6 +109,53 @@ async fn m1_functions() {
     );
     assert_eq!(client.value("SELECT (GETDATE() - SYSDATE) < INTERVAL '1 minute'").await, "t");
     assert_eq!(client.error("SELECT CAST(TRUE AS VARCHAR)").await.0, "42846");
+}
+
+#[tokio::test]
+async fn m1_everything_but_booleans_casts_to_text() {
+    let mut client = Client::new("m1_casts").await;
+    client
+        .run(
+            "CREATE TABLE t (a SMALLINT, b INTEGER, c BIGINT, d DECIMAL(10, 2), e REAL, f DOUBLE PRECISION, g DATE, h TIMESTAMP, \
+             i TIMESTAMPTZ, j CHAR(3), k VARCHAR(9), l VARBYTE(9), m SUPER, n TIME)",
+        )
+        .await;
+    client
+        .run(
+            "INSERT INTO t VALUES (1, 2, 3, 4.5, 5.5, 6.5, '2026-01-02', '2026-01-02 03:04:05', '2026-01-02 03:04:05', 'x', 'y', 'z', 'w', \
+             '01:02:03')",
+        )
+        .await;
+    let casts =
+        ('a'..='n').map(|name| format!("CAST({name} AS VARCHAR), {name}::VARCHAR(10)")).collect::<Vec<_>>().join(", ");
+    let want = "1|1|2|2|3|3|4.50|4.50|5.5|5.5|6.5|6.5|2026-01-02|2026-01-02|2026-01-02 03:04:05|2026-01-02|\
+                2026-01-02 03:04:05+00|2026-01-02|x|x|y|y|z|z|w|w|01:02:03|01:02:03";
+    assert_eq!(client.value(&format!("SELECT {casts} FROM t")).await, want);
+    assert_eq!(client.value("SELECT CAST(NULL AS VARCHAR), 7::VARCHAR, CAST(1 + 1 AS VARCHAR(5))").await, "NULL|7|2");
+}
+
+#[tokio::test]
+async fn m1_columns_keep_their_names() {
+    let mut client = Client::new("m1_names").await;
+    client.run("CREATE TABLE t (a INT, s SUPER); INSERT INTO t VALUES (1, NULL)").await;
+    let query = "SELECT version(), NVL(a, 2), CAST(a AS VARCHAR), 'x'::VARCHAR(3), EXTRACT(epoch FROM SYSDATE), SYSDATE, \
+                 JSON_SERIALIZE(s), pg_last_copy_count(), a + 1, MAX(a) OVER () FROM t";
+    let rows = sqlx::raw_sql(query).fetch_all(&mut client.connection).await.unwrap();
+    let names: Vec<_> = sqlx::Row::columns(&rows[0]).iter().map(sqlx::Column::name).collect();
+    let want = [
+        "version",
+        "nvl",
+        "a",
+        "varchar",
+        "date_part",
+        "sysdate",
+        "json_serialize",
+        "pg_last_copy_count",
+        "?column?",
+        "max",
+    ];
+    assert_eq!(names, want);
+    assert_eq!(client.rows("SELECT nvl FROM (SELECT NVL(a, 2) FROM t) AS s ORDER BY nvl").await, ["1"]);
 }
 
 #[tokio::test]

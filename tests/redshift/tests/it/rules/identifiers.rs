@@ -34,6 +34,11 @@ async fn l1_names_are_cut_to_127_bytes() {
     assert_eq!(client.value(&format!("SELECT {}xyz FROM {long}", &long[..127])).await, "7");
     let found = client.rows("SELECT table_name, column_name FROM svv_columns WHERE ordinal_position = 1").await;
     assert_eq!(found, [format!("{0}|{0}", &long[..127])]);
+    let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SELECT * FROM {long}")))
+        .fetch_all(&mut client.connection)
+        .await
+        .unwrap();
+    assert_eq!(sqlx::Column::name(&sqlx::Row::columns(&rows[0])[0]), &long[..127]);
     // 126 bytes and a letter of two: nothing is cut in half.
     let half = format!("{}ä", "m".repeat(126));
     client.run(&format!("CREATE TABLE \"{half}\" (a INT)")).await;

@@ -164,9 +164,10 @@ async fn s5_the_types_of_8_0() {
         sqlx::Column::type_info(column).oid().unwrap().0
     };
     assert_eq!((oid(0), oid(1)), (4_000, 6_551));
-    // The extended protocol of this client asks pg_type about them, which ends as on Redshift.
+    // The extended protocol of this client asks pg_type about them, with words that Redshift does not have.
     let error = sqlx::query("SELECT s FROM t").fetch_all(&mut client.connection).await.unwrap_err();
-    assert_eq!(refused(&error).message, "cannot cast type regtype to character varying");
+    let refused = refused(&error);
+    assert!(["42846", "42883"].contains(&refused.code.as_str()), "{refused:?}");
 }
 
 #[tokio::test]

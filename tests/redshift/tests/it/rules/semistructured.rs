@@ -5,7 +5,7 @@ use super::cluster::Client;
 #[tokio::test]
 async fn m1_json_parse_and_serialize() {
     let mut client = Client::new("json_parse").await;
-    client.run("CREATE TABLE t (id INT, s SUPER, raw VARCHAR(65535))").await;
+    client.run("CREATE TABLE t (id INT, s SUPER, v VARCHAR(65535))").await;
     client.run(r#"INSERT INTO t SELECT 1, JSON_PARSE('{"a": [1, "x, y: z", null], "b": {"c": true}}')"#).await;
     assert_eq!(client.value("SELECT JSON_SERIALIZE(s) FROM t").await, r#"{"a":[1,"x, y: z",null],"b":{"c":true}}"#);
     assert_eq!(client.value("SELECT s FROM t").await, r#"{"a":[1,"x, y: z",null],"b":{"c":true}}"#);

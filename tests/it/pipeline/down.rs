@@ -1,0 +1,48 @@
+//! A warehouse that is away for a while: extraction goes on, and nothing is lost or applied twice.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use super::scene::{LIMIT, Scene, Setup};
+
+/// How long it is away unless `TAILWATER_DOWN_SECONDS` says otherwise.
+const DOWN_SECONDS: u64 = 8;
+
+/// Entries in the logs of all shards.
+fn entries(scene: &Scene) -> Result<usize> {
+    let mut count = 0;
+    for shard in fs::read_dir(scene.lake().join("log"))? {
+        count += fs::read_dir(shard?.path())?.count();
+    }
+    Ok(count)
+}
+
+#[test]
+fn a_warehouse_that_is_away_stops_no_extraction() -> Result<()> {
+    let seconds = std::env::var("TAILWATER_DOWN_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(DOWN_SECONDS);
+    let scene = Setup::new("down").to_redshift_by_proxy().start()?;
+    scene
+        .sql_all("CREATE TABLE t (id INT PRIMARY KEY, n INT, doc JSON); INSERT INTO t VALUES (0, 0, '{\"a\": [1]}')")?;
+    let mut running = scene.start(&["run"])?;
+    scene.becomes_equal(&["t"], &mut running)?;
+    let before = entries(&scene)?;
+    scene.proxy()?.set_down(true);
+    scene.proxy()?.cut();
+    let began = Instant::now();
+    let mut id = 0;
+    while began.elapsed() < Duration::from_secs(seconds) {
+        id += 1;
+        scene.sql_all(&format!(
+            "INSERT INTO t VALUES ({id}, {id}, NULL); UPDATE t SET n = n + 1 WHERE id IN (0, {id} - 1); \
+             DELETE FROM t WHERE id = {id} - 7;"
+        ))?;
+    }
+    ensure!(id > 10, "only {id} changes were made");
+    scene.wait("entries", &mut running, || Ok(entries(&scene)? > before + 4))?;
+    scene.proxy()?.set_down(false);
+    scene.becomes_equal(&["t"], &mut running)?;
+    running.terminate(LIMIT)?;
+    scene.log_is_whole()
+}
