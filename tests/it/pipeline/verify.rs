@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use tailwater_servers::S3;
 
 use super::scene::{Engine, Scene, Setup};
 use super::types::{tables_of_types, types};
@@ -23,6 +24,7 @@ fn verify(scene: &Scene, arguments: &[&str]) -> Result<Answer> {
     if !arguments.contains(&"--patience") {
         command.args(["--patience", "60s"]);
     }
+    command.env("AWS_ACCESS_KEY_ID", S3::ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", S3::SECRET_KEY);
     let output = command.env("TAILWATER_LOG_LEVEL", "info").output()?;
     let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     let report = serde_json::from_str(&out).with_context(|| format!("verify said {out}{err}"))?;
@@ -99,7 +101,7 @@ fn every_type_is_equal_in_postgres() -> Result<()> {
 
 /// Rows of the large table; a million by `TAILWATER_TEST_VERIFY_ROWS`.
 fn large_rows() -> usize {
-    std::env::var("TAILWATER_TEST_VERIFY_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(60_000)
+    std::env::var("TAILWATER_TEST_VERIFY_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(30_000)
 }
 
 /// Fills `big` by doubling.
@@ -319,10 +321,10 @@ fn under_load(engine: Engine) -> Result<()> {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                 round += 1;
                 let rows = (0..300).map(|n| {
-                    let id = (round * 7919 + n * 104_729) % 50_000 + 1000;
+                    let id = (round * 7919 + n * 104_729) % 25_000 + 1000;
                     format!(
                         "UPDATE big SET price = {round}, name = 'r{round}' WHERE id = {id}; \
-                         REPLACE INTO big VALUES ({n}, 'hot', NULL, {round}, 1, NOW(3), NULL); DELETE FROM big WHERE id = {n} + 50000;"
+                         REPLACE INTO big VALUES ({n}, 'hot', NULL, {round}, 1, NOW(3), NULL); DELETE FROM big WHERE id = {n} + 27000;"
                     )
                 });
                 scene.sql(0, &rows.collect::<String>())?;
