@@ -8,12 +8,14 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done: drained after a stop signal, caught up with `--once`, or nothing found by `check`.
     Ok = 0,
-    /// `check` found problems, `status` found something that does not move.
+    /// `check` found problems, `status` found something that does not move, `verify` found differences.
     Findings = 1,
     /// Another writer owns the shard's log or the group's fence.
     Fenced = 3,
     /// `--once` copied everything but the tables that are parked.
     Parked = 4,
+    /// `verify` found no difference and could not compare everything.
+    NotCompared = 5,
     /// The command line was not understood.
     Usage = 64,
     /// Data that cannot be right: a corrupt event, an entry that does not follow its predecessor, a damaged file.
@@ -36,11 +38,12 @@ pub enum Exit {
 
 impl Exit {
     /// Every code, in numeric order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Ok,
         Self::Findings,
         Self::Fenced,
         Self::Parked,
+        Self::NotCompared,
         Self::Usage,
         Self::Data,
         Self::Gone,
@@ -61,9 +64,12 @@ impl Exit {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Ok => "done: drained after a stop signal, caught up with `--once`, or nothing found by `check`",
-            Self::Findings => "`check` found problems, or `status` found a parked table or a shard that stands still",
+            Self::Findings => {
+                "`check` found problems, or `status` found a parked table or a shard that stands still, or `verify` found differences"
+            }
             Self::Fenced => "another writer owns the shard's log or the group's fence",
             Self::Parked => "`--once` copied everything but the tables that are parked",
+            Self::NotCompared => "`verify` found no difference and could not compare everything",
             Self::Usage => "the command line was not understood",
             Self::Data => "data that cannot be right: a corrupt event, a broken log, a damaged file",
             Self::Gone => "the source no longer has what must be read next: purged binlogs or GTIDs",

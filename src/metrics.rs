@@ -7,6 +7,7 @@
 mod columns;
 mod lag;
 mod snapshots;
+mod verify;
 
 use std::{
     collections::BTreeMap,
@@ -170,6 +171,7 @@ pub struct Metrics {
     batch_memory: Gauge,
     batch_memory_max: Gauge,
     snapshots: snapshots::Snapshots,
+    verified: verify::Verified,
 }
 
 impl fmt::Debug for Metrics {
@@ -279,6 +281,7 @@ impl Metrics {
             shards: Mutex::new(BTreeMap::new()),
             groups: Mutex::new(BTreeMap::new()),
             snapshots: snapshots::Snapshots::register(&mut r),
+            verified: verify::Verified::register(&mut r),
             registry: r,
         }
     }
@@ -290,6 +293,11 @@ impl Metrics {
 
     fn known_groups(&self) -> MutexGuard<'_, BTreeMap<String, Gauge>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A source table was compared with the warehouse.
+    pub fn verified(&self, origin: &crate::model::Origin, found: &crate::model::VerifiedTable) {
+        self.verified.count(origin, found);
     }
 
     /// Handles of one shard. The same shard always gets the same counters.

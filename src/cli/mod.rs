@@ -20,6 +20,8 @@ mod signals;
 mod snapshot;
 mod status;
 mod status_table;
+mod verify;
+mod verify_report;
 
 use std::{ffi::OsString, io::Write, sync::Arc};
 
@@ -60,6 +62,8 @@ enum Verb {
     Check(check::CheckArgs),
     /// Show how far each shard and table is.
     Status(status::StatusArgs),
+    /// Compare the sources with the warehouse.
+    Verify(verify::VerifyArgs),
     /// Print a JSON Schema, or the statements that make the targets.
     Schema(schema::SchemaArgs),
     /// Print a completion script for a shell.
@@ -81,6 +85,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Snapshot(args) => shell.block_on(snapshot::execute(args, &shell)),
         Verb::Check(args) => shell.block_on(check::execute(args, &shell)),
         Verb::Status(args) => shell.block_on(status::execute(args, &shell)),
+        Verb::Verify(args) => shell.block_on(verify::execute(args, &shell)),
         Verb::Schema(args) => schema::execute(&args, &shell),
         Verb::Completions(args) => completions::execute(&args, &mut Cli::command()),
     };

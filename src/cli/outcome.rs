@@ -4,9 +4,10 @@ use super::Failure;
 use crate::{
     exit::Exit,
     lake::{LogError, SchemaError, StoreError, StoreErrorKind},
-    pipeline::{apply::ApplyError, extract::ExtractError, run::RunError},
+    pipeline::{apply::ApplyError, extract::ExtractError, run::RunError, verify::VerifyError},
     source::mysql::{
-        catalog::CatalogError, connect::ConnectError, preflight::UnfitError, start::StartError, stream::StreamError,
+        catalog::CatalogError, checksum::ChecksumError, connect::ConnectError, preflight::UnfitError,
+        start::StartError, stream::StreamError,
     },
     warehouse::WarehouseError,
 };
@@ -22,6 +23,25 @@ pub(super) fn explain(error: RunError) -> Failure {
         RunError::Extract { source, .. } => of_extract(source),
         RunError::Apply { source, .. } => of_apply(source),
         RunError::Panicked(_) => (Exit::Internal, Some("please report this with the log around it")),
+    };
+    let failure = Failure::new(exit, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The failure that a comparison's error is.
+pub(super) fn explain_verify(error: VerifyError) -> Failure {
+    let (exit, hint) = match &error {
+        VerifyError::Warehouse(e) => of_warehouse(e),
+        VerifyError::Log(e) => of_log(e),
+        VerifyError::Store(e) | VerifyError::Schema(SchemaError::Store(e)) => (of_store(e), None),
+        VerifyError::Source(ChecksumError::Connect(e)) => of_connect(e),
+        VerifyError::Source(_) => (Exit::Unavailable, None),
+        VerifyError::Schema(_) => (Exit::Data, None),
+        VerifyError::Position(_) => (Exit::Usage, None),
+        VerifyError::Behind { .. } | VerifyError::NotFollowed(_) | VerifyError::Stopped => (Exit::NotCompared, None),
     };
     let failure = Failure::new(exit, error);
     match hint {

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, time::Duration};
 
-use crate::model::{ParkedOrigin, ShardStatus, Status};
+use crate::model::{ParkedOrigin, ShardStatus, Status, TableStatus};
 
 /// Longest position that is shown whole; GTID sets of old servers are much longer, and `--json` has them.
 const POSITION_CHARS_MAX: usize = 60;
@@ -42,7 +42,7 @@ pub(super) fn text(status: &Status) -> String {
         }
     }
     out.push('\n');
-    let mut rows = vec![["TABLE", "ORIGINS", "STATE"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["TABLE", "ORIGINS", "STATE", "VERIFIED THROUGH"].map(str::to_owned).to_vec()];
     rows.extend(status.tables.iter().map(|t| {
         let state = match (t.parked.len(), t.needs_snapshot.len()) {
             (0, 0) if !t.reading.is_empty() => format!("{} being read", t.reading.len()),
@@ -51,7 +51,7 @@ pub(super) fn text(status: &Status) -> String {
             (p, 0) => format!("{p} parked"),
             (p, n) => format!("{p} parked, {n} need a snapshot"),
         };
-        vec![t.target.clone(), t.origins.to_string(), state]
+        vec![t.target.clone(), t.origins.to_string(), state, verified(t, status.at)]
     }));
     table(&rows, &mut out);
     for t in &status.tables {
@@ -59,6 +59,17 @@ pub(super) fn text(status: &Status) -> String {
         origins("needs a snapshot", &t.needs_snapshot, &mut out);
     }
     out
+}
+
+/// The oldest commit time that its origins are known to be equal up to; which of how many, where some were never compared.
+fn verified(table: &TableStatus, now: i64) -> String {
+    let through = table.verified.iter().map(|v| v.through.committed_at.unwrap_or(v.through.verified_at)).min();
+    let known = table.verified.len() as u64;
+    match through {
+        None => "-".to_owned(),
+        Some(at) if known < table.origins => format!("{} ago ({known} of {})", age(now - at), table.origins),
+        Some(at) => format!("{} ago", age(now - at)),
+    }
 }
 
 fn origins(state: &str, list: &[ParkedOrigin], out: &mut String) {
@@ -137,8 +148,8 @@ mod tests {
              SHARD  ENTRY  APPLIED  LAST COMMIT  LAST WRITTEN  POSITION\n\
              s1     42     40       1m 31s ago   -             binlog.000007:4\n\
              \x20 s1: the source is at binlog.000007:900\n\n\
-             TABLE        ORIGINS  STATE\n\
-             shop.orders  2        1 parked\n\
+             TABLE        ORIGINS  STATE     VERIFIED THROUGH\n\
+             shop.orders  2        1 parked  -\n\
              \x20 s1:shop.orders parked: wide decimal\n"
         );
     }

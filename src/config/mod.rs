@@ -25,6 +25,7 @@ mod tables;
 mod tests;
 mod units;
 mod validate;
+mod verify;
 mod warehouse;
 mod written;
 
@@ -49,6 +50,7 @@ pub use tables::{
 };
 pub use units::{ByteSize, Span};
 pub use validate::Role;
+pub use verify::Verify;
 pub use warehouse::{Warehouse, WarehouseUrl};
 
 use crate::model::Digest;
@@ -76,6 +78,9 @@ pub struct Config {
     /// How tables are read whose rows are not in the lake yet.
     #[serde(default)]
     pub snapshot: Snapshot,
+    /// Comparing sources and warehouse in the background.
+    #[serde(default)]
+    pub verify: Verify,
     /// Bounds on memory and batches.
     #[serde(default)]
     pub limits: Limits,

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod policy;
 pub mod rows;
 mod temporal;
+mod tombstone;
 mod value;
 
 pub use chunk::{Chunk, ChunkBuilder, Note, ValueNotes};

@@ -27,7 +27,7 @@ use std::{fmt, time::Duration};
 
 pub use chain::{CATALOG_EVERY, ENTRY_BYTES_MAX, LogEntry};
 pub use error::LogError;
-pub use head::{LogFloor, read_floor, shards, write_floor};
+pub use head::{LogFloor, read_entry, read_floor, shards, write_floor};
 pub use look::{Head, read_head};
 pub use orphans::{OrphanSweep, Swept};
 pub use reader::{LogReader, ReadFrom};

@@ -7,6 +7,7 @@
 //! - [`parquet`]: rows to files and back.
 //! - [`requests`]: what commands ask of a running extractor.
 //! - [`consumers`]: who applies the logs, and how far.
+//! - [`verified`]: up to where tables are known to be equal in the warehouse.
 
 pub mod clock;
 pub mod consumers;
@@ -17,6 +18,7 @@ pub mod proof;
 pub mod requests;
 pub mod schemas;
 pub mod store;
+pub mod verified;
 
 pub use clock::{Clock, SystemClock};
 pub use log::{Appended, Draft, LogEntry, LogError, LogReader, LogWriter, OpenOptions, ReadFrom, WriterId};

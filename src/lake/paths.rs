@@ -150,6 +150,11 @@ pub fn snapshot(origin: &Origin, seq: Seq) -> ObjectPath {
     ObjectPath(format!("snapshots/{}/{seq}.json", origin_part(origin)))
 }
 
+/// `verified/<shard>.json`: up to where the shard's tables are known to be equal in the warehouse.
+pub fn verified(shard: &Shard) -> ObjectPath {
+    ObjectPath(format!("verified/{}.json", part(shard.as_str())))
+}
+
 /// `consumers/<name>.json`: who applies the logs, and how far.
 pub fn consumer(name: &str) -> ObjectPath {
     ObjectPath(format!("consumers/{}.json", part(name)))

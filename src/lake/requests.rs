@@ -7,13 +7,16 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{ObjectPath, Store, StoreError, paths};
-use crate::model::{Digest, Shard};
+use crate::model::{Digest, Origin, Shard, checksum::Key};
 
 /// Version of [`Request`]'s format.
 const FORMAT: u32 = 1;
 
 /// Most requests that wait at one time: a command that finds more refuses to add to them.
 pub const REQUESTS_MAX: usize = 1000;
+
+/// Most rows of one request: they are read between two transactions, while the stream waits.
+pub const ROWS_MAX: usize = 200;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,15 @@ pub enum Ask {
         /// Pattern on `database.table`.
         tables: String,
     },
+    /// Read some rows anew; those that are not there any more are deleted.
+    Rows {
+        /// Database of the table.
+        database: String,
+        /// The table.
+        table: String,
+        /// Canonical tokens of their keys ([`crate::model::checksum`]).
+        keys: Vec<Key>,
+    },
 }
 
 /// A request that waits.
@@ -52,6 +64,12 @@ impl Request {
     /// A request to read tables anew.
     pub fn snapshot(shard: Shard, tables: String, asked_at: i64) -> Self {
         Self { format: FORMAT, shard, asked_at, ask: Ask::Snapshot { tables } }
+    }
+
+    /// A request to read some rows anew: at most [`ROWS_MAX`].
+    pub fn rows(origin: &Origin, keys: Vec<Key>, asked_at: i64) -> Self {
+        let (database, table) = (origin.database.clone(), origin.table.clone());
+        Self { format: FORMAT, shard: origin.shard.clone(), asked_at, ask: Ask::Rows { database, table, keys } }
     }
 
     /// Leaves the request for its extractor; asking the same at the same time twice is asking once.

@@ -3,6 +3,7 @@
 //! Nothing here does IO, knows MySQL or SQL, or looks at a clock. A stage that needs one of these words takes it from
 //! here and never from another stage.
 
+pub mod checksum;
 pub mod digest;
 pub mod entry;
 pub mod finding;
@@ -11,6 +12,7 @@ pub mod seq;
 pub mod status;
 pub mod table;
 pub mod types;
+pub mod verification;
 
 pub use digest::Digest;
 pub use entry::{
@@ -19,6 +21,9 @@ pub use entry::{
 pub use finding::{Finding, Severity};
 pub use name::{Origin, Shard, Target};
 pub use seq::{Op, Seq};
-pub use status::{GroupPosition, ParkedOrigin, ShardStatus, Status, TableStatus};
+pub use status::{GroupPosition, ParkedOrigin, ShardStatus, Status, TableStatus, VerifiedOrigin};
 pub use table::{Column, ColumnDefault, TableSchema};
 pub use types::ColumnType;
+pub use verification::{
+    Difference, DifferenceKind, OpenRange, TableOutcome, Verification, VerifiedTable, VerifiedThrough,
+};

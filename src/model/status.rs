@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::VerifiedThrough;
+
 /// State of a pipeline at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Status {
@@ -69,6 +71,19 @@ pub struct TableStatus {
     pub parked: Vec<ParkedOrigin>,
     /// Origins whose old rows need a new snapshot, each with its reason.
     pub needs_snapshot: Vec<ParkedOrigin>,
+    /// Up to where origins are known to be equal in the warehouse.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub verified: Vec<VerifiedOrigin>,
+}
+
+/// A source table that was compared with the warehouse and found equal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct VerifiedOrigin {
+    /// The source table, `<shard>:<database>.<table>`.
+    pub origin: String,
+    /// Up to where.
+    #[serde(flatten)]
+    pub through: VerifiedThrough,
 }
 
 /// A source table that needs an operator.

@@ -8,3 +8,4 @@ pub mod open;
 pub mod request;
 pub mod run;
 pub mod status;
+pub mod verify;

@@ -12,6 +12,7 @@ use super::{
     apply::{self, Apply, ApplyError},
     extract::{self, Encoders, Extract, ExtractError},
     open,
+    verify::background::{self, Background},
 };
 use crate::{
     batch::Budget,
@@ -87,6 +88,7 @@ pub enum RunError {
 enum Ended {
     Extract(Result<(), RunError>),
     Apply(Result<(), RunError>),
+    Verify,
 }
 
 /// What all tasks of the process share.
@@ -127,6 +129,7 @@ pub async fn run(plan: Plan) -> Result<(), RunError> {
     if !plan.groups.is_empty() {
         spawn_appliers(&plan, &shared, &mut tasks)?;
     }
+    spawn_verifier(&plan, &shared, &mut tasks);
     if extracting == 0 && plan.once {
         shared.drain.send_replace(true);
     }
@@ -153,6 +156,7 @@ pub async fn run(plan: Plan) -> Result<(), RunError> {
                 outcome
             }
             Some(Ok(Ended::Apply(outcome))) => outcome,
+            Some(Ok(Ended::Verify)) => Ok(()),
             Some(Err(e)) => Err(RunError::Panicked(e.to_string())),
         };
         if let Err(e) = outcome {
@@ -229,6 +233,24 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
         });
     }
     Ok(())
+}
+
+/// Compares in the background where both sides are at hand.
+fn spawn_verifier(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
+    let both = !plan.shards.is_empty() && !plan.groups.is_empty() && plan.config.warehouse.is_some();
+    if plan.once || !both || !plan.config.verify.background {
+        return;
+    }
+    let background = Background {
+        config: plan.config.clone(),
+        shards: plan.shards.clone(),
+        stop: shared.stop.subscribe(),
+        metrics: Arc::clone(&plan.metrics),
+    };
+    tasks.spawn(async move {
+        background::run(background).await;
+        Ended::Verify
+    });
 }
 
 /// Sizes of memory fit the machine's words.

@@ -17,8 +17,12 @@ use crate::{
         Clock, Store, StoreError, SystemClock,
         log::{self, Head},
         paths,
+        verified::Verified,
     },
-    model::{EntryKind, GroupPosition, ParkedOrigin, Position, Shard, ShardStatus, Status, TableStatus, Target},
+    model::{
+        EntryKind, GroupPosition, Origin, ParkedOrigin, Position, Shard, ShardStatus, Status, TableStatus, Target,
+        VerifiedOrigin, VerifiedThrough,
+    },
     source::mysql::start,
     warehouse::{ExceptionKind, GroupState, Watermark},
 };
@@ -63,12 +67,13 @@ pub async fn look(config: &Config) -> Result<Status, StoreError> {
         Ok(found) => shards.extend(found),
         Err(trouble) => status.trouble.push(trouble),
     }
+    let verified = verified(&*store, &shards).await;
     let looks = shards.into_iter().map(|shard| {
         let source = config.source.iter().find(|s| s.shard() == shard);
         one(&*store, shard, source, &groups, now)
     });
     let looked: Vec<_> = stream::iter(looks).buffered(TOGETHER).collect().await;
-    status.tables = tables(&looked, &groups);
+    status.tables = tables(&looked, &groups, &verified);
     status.shards = looked.into_iter().map(|(shard, _)| shard).collect();
     Ok(status)
 }
@@ -176,8 +181,15 @@ async fn executed(source: &Source) -> Result<Option<String>, String> {
     Ok(executed.text())
 }
 
+/// What comparisons found equal. A note that cannot be read is no trouble of the pipeline.
+async fn verified(store: &dyn Store, shards: &BTreeSet<Shard>) -> BTreeMap<Origin, VerifiedThrough> {
+    let reads = shards.iter().map(|shard| timeout(ANSWER_MAX, Verified::read(store, shard)));
+    let notes: Vec<_> = stream::iter(reads).buffered(TOGETHER).collect().await;
+    notes.into_iter().flatten().flatten().flat_map(|note| note.origins).collect()
+}
+
 /// A position for people.
-fn place(position: &Position) -> String {
+pub(super) fn place(position: &Position) -> String {
     match (&position.gtid_set, &position.file) {
         (Some(set), _) => set.clone(),
         (None, Some(file)) => format!("{file}:{}", position.offset),
@@ -185,7 +197,11 @@ fn place(position: &Position) -> String {
     }
 }
 
-fn tables(shards: &[(ShardStatus, Option<Head>)], groups: &Groups) -> Vec<TableStatus> {
+fn tables(
+    shards: &[(ShardStatus, Option<Head>)],
+    groups: &Groups,
+    verified: &BTreeMap<Origin, VerifiedThrough>,
+) -> Vec<TableStatus> {
     let mut tables: BTreeMap<&Target, TableStatus> = BTreeMap::new();
     for (_, head) in shards {
         for (origin, known) in head.iter().flat_map(|head| &head.catalog.origins) {
@@ -193,6 +209,8 @@ fn tables(shards: &[(ShardStatus, Option<Head>)], groups: &Groups) -> Vec<TableS
                 .entry(&known.target)
                 .or_insert_with(|| TableStatus { target: known.target.to_string(), ..TableStatus::default() });
             table.origins += 1;
+            let through = verified.get(origin).cloned();
+            table.verified.extend(through.map(|through| VerifiedOrigin { origin: origin.to_string(), through }));
             let note = |reason: &String| ParkedOrigin { origin: origin.to_string(), reason: reason.clone() };
             table.reading.extend(known.snapshot.iter().map(|_| origin.to_string()));
             table.parked.extend(known.parked.iter().map(note));

@@ -146,8 +146,13 @@ pub(crate) fn known(
     if group != fence.group {
         return Err(refuse(format!("it is written by group {group}; a table belongs to one group")));
     }
+    layout(target, place, definition)
+}
+
+/// The layout that a target's registered definition says, whoever registered it.
+pub(crate) fn layout(target: &Target, place: Place, definition: &str) -> Result<Layout, WarehouseError> {
     let definition: Definition = serde_json::from_str(definition)
-        .map_err(|e| refuse(format!("its registered definition cannot be read: {e}")))?;
+        .map_err(|e| WarehouseError::table(target, format!("its registered definition cannot be read: {e}")))?;
     Ok(definition.layout(target, place))
 }
 

@@ -18,6 +18,7 @@
 //! there. A definite error parks one table and leaves the others alone.
 
 mod cell;
+mod checksum;
 mod ddl;
 mod definition;
 mod error;
@@ -40,6 +41,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+pub use checksum::{Checksums, ComparedTarget, Part};
 pub use ddl::{Product, TargetDdl};
 pub use error::{Cause, WarehouseError};
 pub use group::{
@@ -120,6 +122,12 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// [`GroupState::outcome`] decides. Staged rows that are gone are `Transient` too: the tick begins anew with
     /// staging. [`Table`](WarehouseError::Table) names the table to leave out of the repeated tick.
     async fn merge(&self, merge: &Merge) -> Result<MergeReport, WarehouseError>;
+
+    /// Opens a connection that computes checksums of targets, beside the one that merges.
+    ///
+    /// # Errors
+    /// [`Transient`](WarehouseError::Transient) and [`Config`](WarehouseError::Config).
+    async fn checksums(&self) -> Result<Box<dyn Checksums>, WarehouseError>;
 }
 
 /// Something that `check` found.

@@ -41,6 +41,18 @@ pub(crate) async fn recall(
     definition::known(fence, target, place, (&group, &json)).map(Some)
 }
 
+/// The layout of a target whoever writes it, `None` when there is none. Takes no fence and changes nothing.
+pub(crate) async fn look(
+    session: &mut dyn Session,
+    d: &dyn Dialect,
+    target: &Target,
+) -> Result<Option<Layout>, WarehouseError> {
+    let place = d.place(target).map_err(|reason| WarehouseError::table(target, reason))?;
+    let mut table = Table { session, d, target };
+    let Some((_, json)) = table.registered().await? else { return Ok(None) };
+    definition::layout(target, place, &json).map(Some)
+}
+
 async fn define(
     session: &mut dyn Session,
     d: &dyn Dialect,

@@ -61,7 +61,10 @@ fn json(value: &impl Serialize) -> Bytes {
 }
 
 /// Entry `number`, if it is there.
-pub(super) async fn read_entry(store: &dyn Store, shard: &Shard, number: u64) -> Result<Option<LogEntry>, LogError> {
+///
+/// # Errors
+/// When the store fails or the entry is damaged.
+pub async fn read_entry(store: &dyn Store, shard: &Shard, number: u64) -> Result<Option<LogEntry>, LogError> {
     match store.get(&paths::entry(shard, number)).await? {
         Some(bytes) => LogEntry::parse(shard, number, bytes).map(Some),
         None => Ok(None),

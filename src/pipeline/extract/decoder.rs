@@ -5,6 +5,7 @@
 //! [`Handle::block_on`](tokio::runtime::Handle::block_on).
 
 mod ddl;
+mod repair;
 mod rows;
 mod snapshot;
 mod xa;

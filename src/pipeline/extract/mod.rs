@@ -33,6 +33,7 @@ use tokio::sync::{Notify, watch};
 pub use error::ExtractError;
 pub use files::Encoders;
 pub use snapshot::{Parts, SnapshotOptions};
+pub(in crate::pipeline) use tables::policies;
 
 use crate::{
     backoff::Backoff,

@@ -152,7 +152,7 @@ const REDSHIFT: Bounds =
     Bounds { binary: Some(16_777_216), json: Some(16_777_216), json_string: Some(65_535), row: Some(4_000_000) };
 
 /// The decoder's policies for a table; `redshift` says that the rows are for its COPY.
-pub(super) fn policies(rule: &TablePolicy, redshift: bool) -> Policies {
+pub(in crate::pipeline) fn policies(rule: &TablePolicy, redshift: bool) -> Policies {
     let text_bytes_max = redshift.then_some(config::REDSHIFT_TEXT_BYTES_MAX);
     let policy = |column: &ColumnRule| ValuePolicy {
         tinyint1: match column.tinyint1.unwrap_or(rule.tinyint1) {

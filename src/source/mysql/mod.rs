@@ -37,6 +37,7 @@
 pub mod assembler;
 pub mod catalog;
 pub mod channel;
+pub mod checksum;
 pub mod connect;
 pub mod cursor;
 pub mod ddl;

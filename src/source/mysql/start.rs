@@ -155,7 +155,7 @@ pub async fn executed(conn: &mut Conn) -> Result<Executed, StartError> {
 pub async fn resolve(conn: &mut Conn, start: &StartPoint) -> Result<StreamPosition, StartError> {
     let position = match start {
         StartPoint::Earliest => earliest(conn).await?,
-        StartPoint::Latest => latest(conn).await?,
+        StartPoint::Latest => resolve_latest(conn).await?,
         StartPoint::Anchor => anchor(conn).await?,
         StartPoint::Gtids(text) => by_text(conn, text).await?,
         StartPoint::Resume(position) => match &position.gtid_set {
@@ -192,7 +192,8 @@ async fn earliest(conn: &mut Conn) -> Result<StreamPosition, StartError> {
 /// Offset of the first event of a binlog file.
 const FIRST_OFFSET: u64 = 4;
 
-async fn latest(conn: &mut Conn) -> Result<StreamPosition, StartError> {
+/// Behind everything that is committed now.
+pub(super) async fn resolve_latest(conn: &mut Conn) -> Result<StreamPosition, StartError> {
     let server_uuid = server_uuid(conn).await?;
     let (file, offset) = files(conn).await?.pop().ok_or(StartError::NoBinlog)?;
     Ok(StreamPosition { executed: executed(conn).await?, file, offset, server_uuid })

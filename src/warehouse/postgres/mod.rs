@@ -4,6 +4,7 @@
 //! cannot harm them, they vanish with a crash, and they write no WAL. They are made once per connection and emptied by
 //! DELETE and VACUUM, so that ticks do not grow the catalog. A pooler in front must pool sessions, not transactions.
 
+mod checksum;
 mod client;
 mod copy;
 pub(in crate::warehouse) mod sql;
@@ -19,7 +20,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::model::{Target, table::system};
 
 use super::{
-    Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageOutcome, StageReport, StagedFile,
+    Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageOutcome, StageReport, StagedFile,
     TableFiles, TablePlan, TableState, TickId, Warehouse, WarehouseError,
     error::Failure,
     merge,
@@ -346,6 +347,11 @@ impl Warehouse for Postgres {
         }
         lease.give_back();
         result
+    }
+
+    async fn checksums(&self) -> Result<Box<dyn Checksums>, WarehouseError> {
+        let opened = checksum::PostgresChecksums::open(&self.options, &self.dialect.schema).await;
+        Ok(Box::new(opened.map_err(|f| f.doing("connect"))?))
     }
 }
 

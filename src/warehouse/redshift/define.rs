@@ -69,6 +69,21 @@ pub(crate) async fn recall(
     definition::known(fence, target, place, (&group, &json)).map(Some)
 }
 
+/// The layout of a target whoever writes it, `None` when there is none. Takes no fence and changes nothing.
+pub(crate) async fn look(
+    channel: &mut dyn Channel,
+    names: &Names,
+    target: &Target,
+) -> Result<Option<Layout>, WarehouseError> {
+    // The registry is one for all groups.
+    let nobody = Fence { group: String::new(), epoch: 0 };
+    let place = names.place(target).map_err(|reason| WarehouseError::table(target, reason))?;
+    let tables = GroupTables::new(names, &nobody.group);
+    let mut table = Table { channel, names, fence: &nobody, target, tables };
+    let Some((_, json)) = table.registered().await? else { return Ok(None) };
+    definition::layout(target, place, &json).map(Some)
+}
+
 struct Table<'a> {
     channel: &'a mut dyn Channel,
     names: &'a Names,

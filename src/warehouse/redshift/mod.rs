@@ -15,6 +15,7 @@
 //! are values ([`script`]).
 
 mod check;
+mod checksum;
 mod client;
 mod credentials;
 mod data_api;
@@ -51,8 +52,8 @@ use tokio::{
 use crate::{lake::Store, model::Target};
 
 use super::{
-    Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageOutcome, TableFiles, TableMerge, TablePlan,
-    TableState, TickId, Warehouse, WarehouseError, plan::Layout,
+    Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageOutcome, TableFiles, TableMerge,
+    TablePlan, TableState, TickId, Warehouse, WarehouseError, plan::Layout,
 };
 use errors::{Class, Trouble};
 pub use options::{CopyAccess, DataApiTarget, Login, RedshiftOptions, TlsMode};
@@ -388,6 +389,11 @@ impl Warehouse for Redshift {
             Err((error, Some(target))) => Err(inner.unforeseen(&target, error)),
             Err((error, None)) => Err(error),
         }
+    }
+
+    async fn checksums(&self) -> Result<Box<dyn Checksums>, WarehouseError> {
+        let channel = self.connector.open().await.map_err(|t| t.failure.doing("connect"))?;
+        Ok(Box::new(checksum::RedshiftChecksums::new(channel, self.names.clone())))
     }
 }
 

@@ -4,6 +4,7 @@
 //! their own; a foreign writer is waited for. Staging lies in temporary tables, which take no lock on the file. A target
 //! `shop.orders` becomes table `shop_orders`: there are no schemas.
 
+mod checksum;
 mod client;
 pub(in crate::warehouse) mod sql;
 mod types;
@@ -22,7 +23,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::model::Target;
 
 use super::{
-    Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageOutcome, StageReport, StagedFile,
+    Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageOutcome, StageReport, StagedFile,
     TableFiles, TablePlan, TableState, TickId, Warehouse, WarehouseError,
     cell::{Cell, Cells, SystemCells},
     error::Failure,
@@ -392,5 +393,10 @@ impl Warehouse for Sqlite {
         }
         lease.give_back();
         result
+    }
+
+    async fn checksums(&self) -> Result<Box<dyn Checksums>, WarehouseError> {
+        let opened = checksum::SqliteChecksums::open(&self.options).await;
+        Ok(Box::new(opened.map_err(|f| f.doing("open the database file"))?))
     }
 }

@@ -14,3 +14,4 @@ mod snapshot;
 mod stopping;
 mod transactions;
 mod types;
+mod verify;

@@ -382,6 +382,32 @@ impl Scene {
         }
     }
 
+    /// Name of a table in the warehouse's SQL, by its schema and name.
+    pub(super) fn place(&self, schema: &str, table: &str) -> String {
+        match &self.warehouse {
+            Warehouse::Sqlite(_) => format!("\"{schema}_{table}\""),
+            Warehouse::Postgres(_) | Warehouse::Redshift(_) => format!("\"{schema}\".\"{table}\""),
+        }
+    }
+
+    /// Changes the warehouse behind the program's back.
+    pub(super) fn change(&self, statement: &str) -> Result<()> {
+        match &self.warehouse {
+            Warehouse::Sqlite(path) => Runtime::new()?.block_on(async {
+                let options = SqliteConnectOptions::new().filename(path).busy_timeout(LIMIT);
+                let mut conn = options.connect().await?;
+                sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut conn).await?;
+                Ok(())
+            }),
+            Warehouse::Postgres(_) => postgres().query(&self.name, statement).map(drop),
+            Warehouse::Redshift(url) => Runtime::new()?.block_on(async {
+                let mut conn = url.parse::<PgConnectOptions>()?.connect().await?;
+                sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut conn).await?;
+                Ok(())
+            }),
+        }
+    }
+
     /// The rows of a query with one text column; `{table}` in braces becomes the target's name.
     pub(super) fn rows(&self, query: &str) -> Result<Vec<String>> {
         let mut sql = String::new();

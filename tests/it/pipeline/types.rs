@@ -23,7 +23,7 @@ pub(super) fn types() -> Result<Vec<Type>> {
 
 /// A table for each type: rows 0.. hold its extremes and the last NULL; every value is written by an
 /// insert, by an update over another value, and is deleted once.
-fn tables_of_types(scene: &Scene, types: &[Type]) -> Result<Vec<String>> {
+pub(super) fn tables_of_types(scene: &Scene, types: &[Type]) -> Result<Vec<String>> {
     let mut sql = "SET time_zone = '+00:00'; SET sql_mode = '';\n".to_owned();
     let mut names = Vec::new();
     for (index, ty) in types.iter().enumerate() {

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::Decoder;
+use super::{Decoder, repair::Repairs};
 use crate::{
     config::Pattern,
     decode::{Plan, Policies},
@@ -77,9 +77,11 @@ pub(in crate::pipeline::extract) struct SnapshotState {
     tended: Option<Instant>,
     looked: Option<Instant>,
     told: bool,
+    /// Rows that are to be read anew.
+    pub(super) repairs: Repairs,
     /// Progress to be saved with the next cut, by table.
     progress: BTreeMap<usize, Box<Progress>>,
-    after: Vec<After>,
+    pub(super) after: Vec<After>,
 }
 
 /// A snapshot that has begun.
@@ -100,7 +102,10 @@ impl Drop for Running {
 impl Snapshots {
     /// Whether nothing is under way or wanted.
     pub(super) fn is_idle(&self) -> bool {
-        self.state.running.is_empty() && self.state.wanted.is_empty() && self.requests.is_empty()
+        self.state.repairs.is_empty()
+            && self.state.running.is_empty()
+            && self.state.wanted.is_empty()
+            && self.requests.is_empty()
     }
 
     pub(super) fn is_running(&self, table: usize) -> bool {
@@ -112,6 +117,7 @@ impl Snapshots {
         let quiet = self.news.is_empty()
             && self.requests.is_empty()
             && self.state.wanted.is_empty()
+            && self.state.repairs.is_empty()
             && self.state.running.values().all(|r| r.until.is_none());
         if quiet || self.state.tended.is_some_and(|at| at.elapsed() < TEND_EVERY) {
             return false;
@@ -209,6 +215,9 @@ impl Decoder {
         if !self.snapshots.state.wanted.is_empty() {
             self.begin_wanted(assembler)?;
         }
+        if !self.snapshots.state.repairs.is_empty() {
+            self.repair(assembler)?;
+        }
         let running = &self.snapshots.state.running;
         if running.values().any(|r| r.until.is_some()) {
             let position = assembler.position();
@@ -248,9 +257,15 @@ impl Decoder {
         if self.snapshots.state.asked.iter().any(|(path, _)| *path == waiting.path) {
             return;
         }
-        let Some(Request { ask: Ask::Snapshot { tables }, .. }) = waiting.request else {
-            tracing::warn!(path = %waiting.path, "a request that this version does not understand is left alone");
-            return;
+        let tables = match waiting.request {
+            Some(Request { ask: Ask::Snapshot { tables }, .. }) => tables,
+            Some(Request { ask: Ask::Rows { database, table, keys }, .. }) => {
+                return self.rows_asked_for(waiting.path, &database, &table, keys);
+            }
+            None => {
+                tracing::warn!(path = %waiting.path, "a request that this version does not understand is left alone");
+                return;
+            }
         };
         let wanted = match self.tables_like(&tables) {
             Ok(wanted) => wanted,
@@ -345,7 +360,7 @@ impl Decoder {
     }
 
     /// The plan for a table's rows; parks the table where there can be none.
-    fn snapshot_plan(&mut self, i: usize, shape: &Shape) -> Option<Arc<Plan>> {
+    pub(super) fn snapshot_plan(&mut self, i: usize, shape: &Shape) -> Option<Arc<Plan>> {
         let plan = match table::compile(shape, &self.policies_of(i)) {
             Ok(plan) => Arc::new(plan),
             Err(e) => {
@@ -431,7 +446,7 @@ impl Decoder {
         self.snapshots.is_running(i) || self.snapshots.state.wanted.contains(&i)
     }
 
-    fn shape(&mut self, i: usize) -> Result<Option<Shape>, ExtractError> {
+    pub(super) fn shape(&mut self, i: usize) -> Result<Option<Shape>, ExtractError> {
         let Origin { database, table, .. } = self.tables[i].origin.clone();
         let flavor = self.snapshots.flavor;
         match self.runtime.block_on(self.source.shape(&database, &table, flavor)) {

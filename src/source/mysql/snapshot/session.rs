@@ -8,7 +8,13 @@ use super::{
     shape::Shape,
     sql,
 };
-use crate::source::mysql::connect::{Address, ConnectError};
+use crate::{
+    model::checksum::{ComparedColumn, Key},
+    source::mysql::{
+        checksum,
+        connect::{Address, ConnectError},
+    },
+};
 
 /// Reading a table failed.
 #[derive(Debug, thiserror::Error)]
@@ -169,6 +175,20 @@ impl Session {
     pub async fn rows(&mut self, shape: &Shape, range: &Range) -> Result<RowStream<'_>, SnapshotError> {
         let text = sql::chunk(shape.from(), &shape.columns, range.above.is_some(), range.up_to.is_some());
         Ok(RowStream { result: self.conn.exec_iter(text, range.parameters()).await? })
+    }
+
+    /// Reads the row whose key columns have exactly these canonical tokens, if there is one.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub async fn row_of(
+        &mut self,
+        shape: &Shape,
+        key: &[ComparedColumn],
+        tokens: &Key,
+    ) -> Result<Option<RowCells>, SnapshotError> {
+        let text = sql::rows_where(shape.from(), &shape.columns, &checksum::exactly(key, tokens));
+        Ok(self.conn.exec_first(text, ()).await?.map(RowCells))
     }
 }
 

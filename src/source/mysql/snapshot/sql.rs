@@ -63,6 +63,11 @@ pub(super) fn chunk(from: From<'_>, columns: &[String], above: bool, up_to: bool
     format!("SELECT {} FROM {}{}", columns.join(", "), from.source(), from.range(above, up_to))
 }
 
+/// The rows that a condition selects.
+pub(super) fn rows_where(from: From<'_>, columns: &[String], condition: &str) -> String {
+    format!("SELECT {} FROM {} WHERE {condition}", columns.join(", "), from.source())
+}
+
 /// The key of the row that is `rows` rows behind the beginning of the range, in the server's own order.
 pub(super) fn boundary(from: From<'_>, rows: u64, above: bool, up_to: bool) -> String {
     let key: Vec<String> = from.key.iter().map(KeyColumn::read).collect();

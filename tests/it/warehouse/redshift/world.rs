@@ -24,8 +24,8 @@ use tailwater::{
     lake::{ObjectPath, S3, S3Options, StaticKeys, Store},
     model::{ColumnType, TableSchema, Target},
     warehouse::{
-        BatchStream, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadError, ReadFiles, StageOutcome,
-        StagedFile, TableFiles, TablePlan, TableState, TickId, Warehouse, WarehouseError,
+        BatchStream, Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadError, ReadFiles,
+        StageOutcome, StagedFile, TableFiles, TablePlan, TableState, TickId, Warehouse, WarehouseError,
         redshift::{CopyAccess, DataApiTarget, Login, Redshift, RedshiftOptions, TlsMode},
     },
 };
@@ -320,6 +320,10 @@ impl Warehouse for Uploading {
 
     async fn recall_table(&self, fence: &Fence, target: &Target) -> Result<bool, WarehouseError> {
         self.inner.recall_table(fence, target).await
+    }
+
+    async fn checksums(&self) -> Result<Box<dyn Checksums>, WarehouseError> {
+        self.inner.checksums().await
     }
 
     async fn stage(
