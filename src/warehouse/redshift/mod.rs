@@ -170,20 +170,32 @@ impl Redshift {
         Ok(())
     }
 
+    /// Puts the merge's transaction together.
+    async fn prepare(&self, inner: &mut Inner, merge: &Merge) -> Result<Script, WarehouseError> {
+        let mut looks: Vec<TableMerge> = Vec::new();
+        for table in &merge.tables {
+            if inner.context(&self.names).needs_a_look(merge, table)? {
+                looks.push(table.clone());
+            }
+        }
+        self.look_below_floors(inner, &merge.tick, &looks).await?;
+        inner.context(&self.names).script(merge)
+    }
+
     /// Runs the merge's transaction, again and again where it crosses others.
     async fn apply(
         &self,
         channel: &mut dyn Channel,
         context: &merge::Context<'_>,
         merge: &Merge,
+        script: &Script,
     ) -> Result<MergeReport, (WarehouseError, Option<Target>)> {
         const WHAT: &str = "merge a tick";
-        let script = context.script(merge).map_err(|e| (e, None))?;
         let mut tries = 0;
         loop {
             tries += 1;
-            let trouble = match channel.transact(&script).await {
-                Ok(answers) => return Ok(context.report(merge, &script, &answers)),
+            let trouble = match channel.transact(script).await {
+                Ok(answers) => return Ok(context.report(merge, script, &answers)),
                 Err(Halt::Unmet { about: About::Fence, .. }) => {
                     return Err((self.fenced(channel, &merge.tick.fence).await, None));
                 }
@@ -364,19 +376,19 @@ impl Warehouse for Redshift {
 
     async fn merge(&self, merge: &Merge) -> Result<MergeReport, WarehouseError> {
         let mut inner = self.inner.lock().await;
-        let mut looks: Vec<TableMerge> = Vec::new();
-        for table in &merge.tables {
-            let context = inner.context(&self.names);
-            if context.needs_a_look(merge, table)? {
-                looks.push(table.clone());
-            }
-        }
-        self.look_below_floors(&mut inner, &merge.tick, &looks).await?;
+        let prepared = self.prepare(&mut inner, merge).await;
         let mut channel = match inner.idle.take() {
             Some(channel) => channel,
             None => self.connector.open().await.map_err(|t| t.failure.doing("connect"))?,
         };
-        let applied = self.apply(channel.as_mut(), &inner.context(&self.names), merge).await;
+        let applied = match prepared {
+            Ok(script) => self.apply(channel.as_mut(), &inner.context(&self.names), merge, &script).await,
+            // Whoever was fenced is told that first: what he staged is nobody's business any more.
+            Err(error) => match group::look(channel.as_mut(), &self.names, &merge.tick.fence).await {
+                Ok(()) => Err((error, None)),
+                Err(fenced) => Err((fenced, None)),
+            },
+        };
         inner.idle.give(channel);
         match applied {
             Ok(report) => {

@@ -186,7 +186,8 @@ impl Session {
         let name = quote_ident(&sql_name(&column.name));
         let mut text = format!("{name} {}", sql::sql_type(column.column_type));
         if let Some(default) = &column.default {
-            let query = self.rewrite_query(&format!("SELECT {}", default.replace('\\', "\\\\")))?;
+            // In brackets, because a bare call or cast would get its name as an alias.
+            let query = self.rewrite_query(&format!("SELECT ({})", default.replace('\\', "\\\\")))?;
             let default = query.strip_prefix("SELECT ").unwrap_or(default);
             text.push_str(&format!(" DEFAULT {default}"));
         }
