@@ -74,7 +74,7 @@ fn a_lake_made_for_redshift_holds_what_redshift_does() -> Result<()> {
 
 #[test]
 fn a_long_value_parks_its_table_where_nothing_may_be_lost() -> Result<()> {
-    for engine in Engine::BOTH {
+    for engine in Engine::ALL {
         let setup = Setup::new("long_parks").to(engine).one_shard();
         let scene = setup.rule("t", "long_text = \"park\"\ntext_bytes_max = 8").start()?;
         scene.sql(
