@@ -195,6 +195,8 @@ impl Config {
         let limits = &self.limits;
         let (patience_min, patience_max) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
         within("limits.once_patience".to_owned(), limits.once_patience, patience_min, patience_max, problems);
+        let (pause_min, pause_max) = (Duration::from_secs(1), Duration::from_secs(30 * 24 * 3600));
+        within("verify.pause".to_owned(), self.verify.pause, pause_min, pause_max, problems);
         for (key, size, min) in [
             ("batch_memory", limits.batch_memory, ByteSize::mib(16)),
             ("batch_bytes_max", limits.batch_bytes_max, ByteSize::mib(1)),

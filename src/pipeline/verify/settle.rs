@@ -10,8 +10,9 @@
 //! Let the warehouse show change k of the row in both rounds. The content that the first round saw on the source was made by some
 //! change; when the second round names the present, that change is committed and counted for long. If it came behind k, the
 //! warehouse, which has everything up to the second present, would show it or a later one, and not k again. So it is k, and the
-//! warehouse shows k with another content than the source had: that is no lag. Rows that the warehouse does not have carry no
-//! seq; there the same rounds show that a row which is on the source, and was there a round before, has not arrived.
+//! warehouse shows k with another content than the source had: that is no lag. A row that the warehouse does not have carries no
+//! seq: it might be deleted and inserted again, with the same content, just so that every look misses it. Three rounds are
+//! asked for there.
 
 use std::{
     collections::HashMap,
@@ -60,6 +61,16 @@ pub(super) struct Suspect {
     pub(super) warehouse: Shown,
 }
 
+/// A suspect that is not decided about.
+#[derive(Debug)]
+struct Open {
+    suspect: Suspect,
+    /// How it looked at the end of the last round: on the source, and in the warehouse.
+    before: Option<(Option<u64>, Shown)>,
+    /// Rounds in a row that ended like the one before.
+    same: u32,
+}
+
 /// What became of the suspects.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
@@ -90,8 +101,7 @@ pub(super) async fn settle<S: SourceSide, W: Side, F: Follower<Moment = S::Momen
     pace: Pace,
 ) -> Result<Settled, VerifyError> {
     let mut settled = Settled::default();
-    // With how they looked at the end of the last round.
-    let mut left: Vec<(Suspect, Option<(Option<u64>, Shown)>)> = suspects.into_iter().map(|s| (s, None)).collect();
+    let mut left: Vec<Open> = suspects.into_iter().map(|suspect| Open { suspect, before: None, same: 0 }).collect();
     for round in 0..ROUNDS_MAX {
         if left.is_empty() {
             return Ok(settled);
@@ -99,22 +109,24 @@ pub(super) async fn settle<S: SourceSide, W: Side, F: Follower<Moment = S::Momen
         if round > 0 {
             sleep(pace.apart).await;
         }
-        let keys: Vec<Key> = left.iter().map(|(s, _)| s.key.clone()).collect();
+        let keys: Vec<Key> = left.iter().map(|open| open.suspect.key.clone()).collect();
         let found = by_key(source.rows_of(&keys).await?);
         settled.rows_read += found.len() as u64;
-        for (suspect, _) in &mut left {
+        for Open { suspect, .. } in &mut left {
             suspect.source = found.get(&suspect.key).map(|row| row.content);
         }
         let moment = source.now().await?;
         follow(warehouse, follower, &moment, &mut left, extra_rows_stay, pace).await?;
-        left.retain_mut(|(suspect, before)| {
+        left.retain_mut(|Open { suspect, before, same }| {
             let now = (suspect.source, suspect.warehouse);
-            let same = *before == Some(now);
-            if same {
+            *same = if *before == Some(now) { *same + 1 } else { 0 };
+            *before = Some(now);
+            let needed = if suspect.warehouse.is_some() { 1 } else { 2 };
+            let sure = *same >= needed;
+            if sure {
                 settled.different.push(suspect.clone());
             }
-            *before = Some(now);
-            !same
+            !sure
         });
     }
     settled.in_flight = left.len() as u64;
@@ -126,7 +138,7 @@ async fn follow<W: Side, F: Follower>(
     warehouse: &mut W,
     follower: &mut F,
     moment: &F::Moment,
-    left: &mut Vec<(Suspect, Option<(Option<u64>, Shown)>)>,
+    left: &mut Vec<Open>,
     extra_rows_stay: bool,
     pace: Pace,
 ) -> Result<(), VerifyError> {
@@ -134,9 +146,9 @@ async fn follow<W: Side, F: Follower>(
     loop {
         // Asked first, so that the last look is behind the moment.
         let last = follower.has(moment).await?;
-        let keys: Vec<Key> = left.iter().map(|(s, _)| s.key.clone()).collect();
+        let keys: Vec<Key> = left.iter().map(|open| open.suspect.key.clone()).collect();
         let found = by_key(warehouse.rows_of(&keys).await?);
-        left.retain_mut(|(suspect, _)| {
+        left.retain_mut(|Open { suspect, .. }| {
             suspect.warehouse = found.get(&suspect.key).map(|row| (row.content, row.seq.unwrap_or_default()));
             !is_equal(suspect.source, suspect.warehouse, extra_rows_stay)
         });

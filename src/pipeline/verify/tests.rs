@@ -56,8 +56,12 @@ impl World {
         }
         for _ in 0..self.random.random_range(0..=self.speed) {
             let id = self.hot[self.random.random_range(0..self.hot.len())];
-            // Few contents, so that a row often comes back to what it was.
-            let content = self.random.random_bool(0.8).then(|| self.random.random_range(0..3));
+            // Few contents, so that a row often comes back to what it was; one that was deleted comes back as another.
+            let content = match (self.random.random_bool(0.8), self.source.contains_key(&id)) {
+                (false, _) => None,
+                (true, true) => Some(self.random.random_range(0..3)),
+                (true, false) => Some(self.committed + 1000),
+            };
             match content {
                 Some(content) => self.source.insert(id, content),
                 None => self.source.remove(&id),

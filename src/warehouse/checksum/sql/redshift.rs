@@ -24,8 +24,10 @@ impl RedshiftHashing {
     /// The bits of a double, by arithmetic that loses nothing: dividing by a power of two only changes the exponent, and a
     /// mantissa of 53 bits is an exact BIGINT. The logarithm may be off by one at a power of two, which is put right.
     fn float(column: &str) -> String {
-        let x = format!("ABS({column}::FLOAT8)");
-        let guess = format!("FLOOR(LN({x}) / LN(2.0::FLOAT8))");
+        // Zero has no logarithm, and no branch of a CASE is sure not to be computed.
+        let x = format!("NULLIF(ABS({column}::FLOAT8), 0)");
+        // Kept inside of what POWER can answer: the greatest doubles round up to 2^1024, the least have no power of their own.
+        let guess = format!("LEAST(GREATEST(FLOOR(LN({x}) / LN(2.0::FLOAT8)), -1022), 1023)");
         let exponent = format!(
             "GREATEST({guess} + CASE WHEN {x} / POWER(2.0::FLOAT8, {guess}) >= 2 THEN 1 \
              WHEN {x} / POWER(2.0::FLOAT8, {guess}) < 1 THEN -1 ELSE 0 END, -1022)"
@@ -115,7 +117,7 @@ mod tests {
     /// The arithmetic of [`RedshiftHashing::float`], step by step.
     fn bits(value: f64) -> u64 {
         let x = value.abs();
-        let mut exponent = (x.ln() / 2f64.ln()).floor();
+        let mut exponent = (x.ln() / 2f64.ln()).floor().clamp(-1022.0, 1023.0);
         let scaled = |e: f64| x / 2f64.powf(e);
         exponent += if scaled(exponent) >= 2.0 {
             1.0
