@@ -310,7 +310,10 @@ fn examples(page: &str) -> Vec<String> {
         for (section, content) in [
             ("[lake]", "url = \"s3://company-lake/tailwater\""),
             ("[[source]]", "url = \"mysql://cdc@db-1\""),
-            ("[warehouse]", "url = \"redshift://dw.1.eu-west-1.redshift-serverless.amazonaws.com/dev\""),
+            (
+                "[warehouse]",
+                "url = \"redshift://tailwater:hunter2@dw.1.eu-west-1.redshift-serverless.amazonaws.com/dev\"",
+            ),
         ] {
             if !text.contains(section) {
                 text.push_str(&format!("\n{section}\n{content}\n"));

@@ -238,10 +238,12 @@ fn clashes(asked: &mut [Asked]) {
 async fn warehouse_findings(config: &Config) -> (Vec<Finding>, Groups) {
     let Some(target) = &config.warehouse else { return (Vec::new(), Groups::new()) };
     // The lake's own check tells what is wrong with it.
-    let Ok(store) = open::store(config).await else { return (Vec::new(), Groups::new()) };
-    let warehouse = match open::warehouse(target, &store) {
+    let store = open::store(config).await.ok();
+    let warehouse = match open::warehouse(target, store.as_ref()) {
         Ok(warehouse) => warehouse,
-        Err(e) => return (vec![Finding::problem(WAREHOUSE, chain(&e), "mend warehouse.url")], Groups::new()),
+        Err(e) => {
+            return (vec![Finding::problem(WAREHOUSE, chain(&e), "mend lake.url or warehouse.url")], Groups::new());
+        }
     };
     let found = warehouse.check().await;
     if !found.is_empty() {

@@ -58,11 +58,14 @@ pub fn form(config: &Config) -> Form {
     Form { codec, for_copy: config.made_for() == config::MadeFor::Redshift }
 }
 
-/// The warehouse; Redshift reads its rows from `store`. Connects when it is first used.
+/// The warehouse; Redshift reads its rows from `store`, the others can do without. Connects when it is first used.
 ///
 /// # Errors
-/// When its address cannot be understood.
-pub fn warehouse(config: &config::Warehouse, store: &Arc<dyn Store>) -> Result<Arc<dyn Warehouse>, WarehouseError> {
+/// When its address cannot be understood, or when Redshift has no lake to read.
+pub fn warehouse(
+    config: &config::Warehouse,
+    store: Option<&Arc<dyn Store>>,
+) -> Result<Arc<dyn Warehouse>, WarehouseError> {
     Ok(match &config.url {
         WarehouseUrl::Sqlite(path) => Arc::new(Sqlite::new(path, Durability::Full)),
         WarehouseUrl::Postgres(_) => {
@@ -70,7 +73,14 @@ pub fn warehouse(config: &config::Warehouse, store: &Arc<dyn Store>) -> Result<A
             let url = url.as_ref().map(config::Secret::reveal).unwrap_or_default();
             Arc::new(Postgres::new(url, &config.schema)?)
         }
-        WarehouseUrl::Redshift(url) => Arc::new(Redshift::new(redshift(config, url), Arc::clone(store))?),
+        WarehouseUrl::Redshift(url) => {
+            let store = store.ok_or_else(|| WarehouseError::Config {
+                what: "read a lake that cannot be opened".to_owned(),
+                mend: "mend the lake first".to_owned(),
+                source: None,
+            })?;
+            Arc::new(Redshift::new(redshift(config, url), Arc::clone(store))?)
+        }
     })
 }
 

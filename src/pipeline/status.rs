@@ -90,7 +90,7 @@ async fn bounded<T>(who: &str, answer: impl Future<Output = Result<T, String>>) 
 pub(super) async fn groups(config: &Config) -> Result<Groups, String> {
     let Some(target) = &config.warehouse else { return Ok(Groups::new()) };
     let store = open::store(config).await.map_err(|e| chain(&e))?;
-    let warehouse = open::warehouse(target, &store).map_err(|e| chain(&e))?;
+    let warehouse = open::warehouse(target, Some(&store)).map_err(|e| chain(&e))?;
     let mut groups = Groups::new();
     for group in config.table_rules().groups() {
         let place = open::group(&config.pipeline, group);

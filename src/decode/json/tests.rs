@@ -4,7 +4,7 @@ mod encode;
 
 use proptest::prelude::*;
 
-use super::{DEPTH_MAX, JsonError, write_text, write_text_within};
+use super::{DEPTH_MAX, JsonError, text::copy_within, write_text, write_text_within};
 use encode::{Tree, tree};
 
 fn text(doc: &[u8]) -> Result<String, JsonError> {
@@ -191,6 +191,12 @@ proptest! {
         let mut printed = Vec::new();
         prop_assert_eq!(write_text_within(&tree.encode(), string_max, &mut printed), Ok(any));
         prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&printed).unwrap(), wanted);
+        // Bytes that are no text are cut where the server printed them as they are where they are printed here.
+        let opaque = [&[0x0f, 15, 9][..], b"123456789"].concat();
+        let (mut here, mut there) = (Vec::new(), Vec::new());
+        let cut = write_text_within(&opaque, string_max, &mut here);
+        prop_assert_eq!(cut, Ok(copy_within(text(&opaque).unwrap().as_bytes(), string_max, &mut there)));
+        prop_assert_eq!(here, there);
     }
 
     #[test]

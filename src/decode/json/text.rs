@@ -1,8 +1,5 @@
 //! Documents that the server printed: the same limit on their strings as where Tailwater prints them.
 
-/// What the server prints for bytes that are no text; such a string is never cut, as it is not where it is printed here.
-const OPAQUE: &[u8] = b"base64:type";
-
 /// Appends a printed document with its strings cut to `string_max` bytes each, counted before they were escaped. Answers whether
 /// any was cut.
 pub(crate) fn copy_within(document: &[u8], string_max: usize, out: &mut Vec<u8>) -> bool {
@@ -18,10 +15,9 @@ pub(crate) fn copy_within(document: &[u8], string_max: usize, out: &mut Vec<u8>)
         out.extend_from_slice(outside);
         let body = from.get(1..).unwrap_or_default();
         let (kept, end) = string(body, string_max);
-        let whole = kept == end || body.starts_with(OPAQUE);
-        cut |= !whole;
+        cut |= kept < end;
         out.push(b'"');
-        out.extend_from_slice(body.get(..if whole { end } else { kept }).unwrap_or_default());
+        out.extend_from_slice(body.get(..kept).unwrap_or_default());
         out.push(b'"');
         rest = body.get(end + 1..).unwrap_or_default();
     }
@@ -72,7 +68,8 @@ mod tests {
             (r#"{"key": ["abcde", "a\"b\u0001c", "жж", 12345678], "b": "x"}"#.to_owned(), true)
         );
         assert_eq!(within(r#""a\"b\u0001cd""#, 4), (r#""a\"b\u0001""#.to_owned(), true));
-        assert_eq!(within(r#""base64:type15:YWJj""#, 5), (r#""base64:type15:YWJj""#.to_owned(), false));
+        // Bytes that are no text are a string of ASCII like any other.
+        assert_eq!(within(r#""base64:type15:YWJj""#, 9), (r#""base64:ty""#.to_owned(), true));
         assert!(within(r#""unclosed"#, 3).1);
     }
 }

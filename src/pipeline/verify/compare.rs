@@ -143,7 +143,7 @@ impl<S: SourceSide, W: Side, F: Follower<Moment = S::Moment>> Comparing<'_, S, W
         if source == warehouse {
             return Ok(());
         }
-        if self.findings.different.len() >= self.differences_max {
+        if self.found_enough().await? {
             let (source_rows, warehouse_rows) = (source.0, warehouse.0);
             self.findings.unsearched.push(Unsearched { range: range.clone(), source_rows, warehouse_rows });
             return Ok(());
@@ -152,6 +152,14 @@ impl<S: SourceSide, W: Side, F: Follower<Moment = S::Moment>> Comparing<'_, S, W
         let one = std::slice::from_ref(range);
         let buckets = differing(&self.source_groups(one, digits).await?, &self.warehouse_groups(range, digits).await?);
         self.search(one, range, buckets).await
+    }
+
+    /// Whether so much differs that finding the rest would help nobody. Suspects count once they are settled.
+    async fn found_enough(&mut self) -> Result<bool, VerifyError> {
+        if self.findings.different.len() + self.suspects.len() >= self.differences_max {
+            self.settle().await?;
+        }
+        Ok(self.findings.different.len() >= self.differences_max)
     }
 
     async fn by_buckets(&mut self, walk: usize, rows: u64) -> Result<(), VerifyError> {
@@ -203,7 +211,7 @@ impl<S: SourceSide, W: Side, F: Follower<Moment = S::Moment>> Comparing<'_, S, W
         buckets: Vec<String>,
     ) -> Result<(), VerifyError> {
         for buckets in buckets.chunks(BUCKETS_AT_ONCE) {
-            if self.findings.different.len() >= self.differences_max {
+            if self.found_enough().await? {
                 let (source_rows, warehouse_rows) = (0, 0);
                 self.findings.unsearched.push(Unsearched { range: range.clone(), source_rows, warehouse_rows });
                 return Ok(());

@@ -132,7 +132,7 @@ pub async fn run(
         config,
         rules: config.table_rules(),
         schemas: Arc::new(Schemas::new(Arc::clone(&store))),
-        warehouse: open::warehouse(target, &store)?,
+        warehouse: open::warehouse(target, Some(&store))?,
         store,
     };
     let mut looks: Vec<BoxFuture<'_, Result<Vec<VerifiedTable>, VerifyError>>> = Vec::new();
