@@ -307,13 +307,13 @@ fn examples(page: &str) -> Vec<String> {
     let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let whole = |block: &str| {
         let mut text = block.to_owned();
+        // A block about the login says all of it.
+        let login = if block.contains("[warehouse") { "" } else { "tailwater:hunter2@" };
+        let address = format!("url = \"redshift://{login}dw.1.eu-west-1.redshift-serverless.amazonaws.com/dev\"");
         for (section, content) in [
             ("[lake]", "url = \"s3://company-lake/tailwater\""),
             ("[[source]]", "url = \"mysql://cdc@db-1\""),
-            (
-                "[warehouse]",
-                "url = \"redshift://tailwater:hunter2@dw.1.eu-west-1.redshift-serverless.amazonaws.com/dev\"",
-            ),
+            ("[warehouse]", &address),
         ] {
             if !text.contains(section) {
                 text.push_str(&format!("\n{section}\n{content}\n"));
