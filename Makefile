@@ -49,7 +49,9 @@ fmt-check:
 lint:
 	$(CARGO) clippy --workspace --all-targets -- --deny warnings
 
+# Tailwater is a program: its documentation is for those who change it, private items included.
 doc:
-	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps
+	RUSTDOCFLAGS='--deny warnings --allow rustdoc::private_intra_doc_links' \
+		$(CARGO) doc --workspace --no-deps --document-private-items
 
 check: fmt-check lint doc test

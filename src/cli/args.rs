@@ -1,5 +1,8 @@
 //! Arguments that several verbs share. Every flag has a twin in the environment, `TAILWATER_<FLAG>`.
 
+// Comments on arguments are what `--help` prints: `[[source]]` is a table of the configuration there, not a link.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};

@@ -98,7 +98,7 @@ impl MariaDb {
         self.server.folder().join("data")
     }
 
-    /// Connection URL of [`USER`](crate::USER), without a database.
+    /// Connection URL of [`USER`], without a database.
     #[must_use]
     pub fn url(&self) -> String {
         format!("mysql://{USER}:{PASSWORD}@{}/", self.address())

@@ -58,7 +58,7 @@ pub(super) struct From<'a> {
 }
 
 /// The rows whose key is above the first bound (where there is one) and not above the second (where there is one).
-/// `columns` are expressions made by [`column`].
+/// `columns` are expressions made by [`column()`].
 pub(super) fn chunk(from: From<'_>, columns: &[String], above: bool, up_to: bool) -> String {
     format!("SELECT {} FROM {}{}", columns.join(", "), from.source(), from.range(above, up_to))
 }

@@ -1,6 +1,6 @@
 //! Optional metadata of a TABLE_MAP: type, length, value fields behind the null bits.
 //!
-//! Every field lists only the columns it concerns, by counting; [`MysqlType`](super::MysqlType) says who is counted.
+//! Every field lists only the columns it concerns, by counting; [`MysqlType`] says who is counted.
 
 use super::super::cursor::{Cursor, Short};
 use super::{ColumnMap, Flavor, MysqlType, PrimaryKeyPart, TableMapError, within};
