@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Origin, Target};
+
 /// Result of `verify`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Verification {
@@ -45,6 +47,27 @@ pub struct VerifiedTable {
     /// What was left out of the comparison.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+impl VerifiedTable {
+    /// The result of a table of which nothing was counted yet.
+    pub fn new(origin: &Origin, target: &Target, outcome: TableOutcome) -> Self {
+        Self {
+            origin: origin.to_string(),
+            target: target.to_string(),
+            outcome,
+            through: None,
+            rows: 0,
+            ranges: 0,
+            rows_one_by_one: 0,
+            in_flight: 0,
+            explained: 0,
+            statements: 0,
+            longest_statement_ms: 0,
+            elapsed_ms: 0,
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// What a comparison came to.

@@ -32,21 +32,7 @@ pub(super) struct ShardVerifier<'a> {
 
 /// A table that could not be compared.
 pub(super) fn not_compared(wanted: &Wanted, reason: String) -> VerifiedTable {
-    VerifiedTable {
-        origin: wanted.origin.to_string(),
-        target: wanted.known.target.to_string(),
-        outcome: TableOutcome::NotCompared { reason },
-        through: None,
-        rows: 0,
-        ranges: 0,
-        rows_one_by_one: 0,
-        in_flight: 0,
-        explained: 0,
-        statements: 0,
-        longest_statement_ms: 0,
-        elapsed_ms: 0,
-        notes: Vec::new(),
-    }
+    VerifiedTable::new(&wanted.origin, &wanted.known.target, TableOutcome::NotCompared { reason })
 }
 
 /// Tries of a table over new connections. A comparison of hours should not end with one connection.

@@ -39,21 +39,7 @@ impl ShardVerifier<'_> {
     pub(super) async fn table(&mut self, origin: &Origin, known: &Known) -> Result<VerifiedTable, VerifyError> {
         let began = Instant::now();
         let before = self.reader.load();
-        let mut report = VerifiedTable {
-            origin: origin.to_string(),
-            target: known.target.to_string(),
-            outcome: TableOutcome::Equal,
-            through: None,
-            rows: 0,
-            ranges: 0,
-            rows_one_by_one: 0,
-            in_flight: 0,
-            explained: 0,
-            statements: 0,
-            longest_statement_ms: 0,
-            elapsed_ms: 0,
-            notes: Vec::new(),
-        };
+        let mut report = VerifiedTable::new(origin, &known.target, TableOutcome::Equal);
         match self.compared(origin, known, &mut report).await {
             Ok(()) => {}
             Err(e) if e.ends_shard() => return Err(e),

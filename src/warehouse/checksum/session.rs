@@ -1,13 +1,13 @@
 //! Checksums over a client that runs [`ChecksumSql`].
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use async_trait::async_trait;
 
 use crate::{
     model::{
         Target,
-        checksum::{Group, Key, RowDigest, Selection},
+        checksum::{Form, Group, Key, RowDigest, Selection},
     },
     warehouse::{
         error::{Failure, WarehouseError},
@@ -17,57 +17,78 @@ use crate::{
 };
 
 use super::{
-    Part,
+    Checksums, ComparedTarget, Part,
     sql::{ChecksumSql, Hashing, Tables},
 };
 
 /// Keys that one statement asks for.
 const KEYS_MAX: usize = 500;
 
+/// What an error says was attempted.
+pub(crate) const WHAT: &str = "compute checksums";
+
 /// A connection that answers queries of BIGINT and text. Their texts hold keys: no error may repeat them.
 #[async_trait]
-pub(crate) trait Ask: Send {
+pub(crate) trait Ask: Send + fmt::Debug {
+    /// Whether the product keeps JSON as text.
+    const JSON_TEXT: bool;
+
     /// Runs a query.
     async fn ask(&mut self, sql: String) -> Result<Vec<Vec<Value>>, Failure>;
+
+    /// Finds a target; `None` before anything was merged into it.
+    async fn look(&mut self, target: &Target) -> Result<Option<Found>, WarehouseError>;
 }
 
-/// Targets that were asked for, and how this product hashes.
+/// A target, and where its rows lie.
 #[derive(Debug)]
-pub(crate) struct Reader<H> {
+pub(crate) struct Found {
+    pub(crate) layout: Layout,
+    /// Quoted name of the target.
+    pub(crate) table: String,
+    /// Quoted name of its side table, whether it has one or not.
+    pub(crate) side: String,
+}
+
+/// A connection that only reads, the targets that were asked for, and how the product hashes.
+#[derive(Debug)]
+pub(crate) struct Reader<A, H> {
+    asked: A,
     hashing: H,
     tables: HashMap<Target, Tables>,
 }
 
-impl<H: Hashing> Reader<H> {
-    pub(crate) fn new(hashing: H) -> Self {
-        Self { hashing, tables: HashMap::new() }
-    }
-
-    /// Remembers where the rows of a target lie: its quoted name and that of its side table.
-    pub(crate) fn learn(&mut self, layout: &Layout, target: String, side: String) {
-        self.tables.insert(layout.target.clone(), Tables::new(layout, target, side));
+impl<A: Ask, H: Hashing> Reader<A, H> {
+    pub(crate) fn new(asked: A, hashing: H) -> Self {
+        Self { asked, hashing, tables: HashMap::new() }
     }
 
     async fn ask(
-        &self,
-        session: &mut dyn Ask,
+        &mut self,
         part: Part<'_>,
         statement: impl FnOnce(&ChecksumSql<'_>) -> String,
     ) -> Result<Vec<Vec<Value>>, WarehouseError> {
-        const WHAT: &str = "compute checksums";
         let tables = self.tables.get(part.target).ok_or_else(|| unexpected(part.target))?;
         let statement = statement(&ChecksumSql { part, tables, hashing: &self.hashing });
-        session.ask(statement).await.map_err(|f| f.in_table(part.target, WHAT))
+        self.asked.ask(statement).await.map_err(|f| f.in_table(part.target, WHAT))
+    }
+}
+
+#[async_trait]
+impl<A: Ask, H: Hashing> Checksums for Reader<A, H> {
+    async fn target(&mut self, target: &Target) -> Result<Option<ComparedTarget>, WarehouseError> {
+        let Some(Found { layout, table, side }) = self.asked.look(target).await? else { return Ok(None) };
+        self.tables.insert(layout.target.clone(), Tables::new(&layout, table, side));
+        Ok(Some(ComparedTarget::of(&layout, A::JSON_TEXT, |ty| Form::of_key(ty).orders_alike())))
     }
 
-    pub(crate) async fn groups(
-        &self,
-        session: &mut dyn Ask,
+    async fn groups(
+        &mut self,
         part: Part<'_>,
         selection: &Selection,
         digits: u8,
     ) -> Result<Vec<Group>, WarehouseError> {
-        let rows = self.ask(session, part, |sql| sql.groups(selection, digits)).await?;
+        let rows = self.ask(part, |sql| sql.groups(selection, digits)).await?;
         let group = |row: &Vec<Value>| match &row[..] {
             [Value::Text(bucket), Value::Int(rows), Value::Text(sum)] => {
                 Some(Group { bucket: bucket.clone(), rows: u64::try_from(*rows).ok()?, sum: sum.parse().ok()? })
@@ -77,35 +98,20 @@ impl<H: Hashing> Reader<H> {
         rows.iter().map(group).collect::<Option<_>>().ok_or_else(|| unexpected(part.target))
     }
 
-    pub(crate) async fn rows(
-        &self,
-        session: &mut dyn Ask,
-        part: Part<'_>,
-        selection: &Selection,
-    ) -> Result<Vec<RowDigest>, WarehouseError> {
-        digests(part, self.ask(session, part, |sql| sql.rows(selection)).await?)
+    async fn rows(&mut self, part: Part<'_>, selection: &Selection) -> Result<Vec<RowDigest>, WarehouseError> {
+        digests(part, self.ask(part, |sql| sql.rows(selection)).await?)
     }
 
-    pub(crate) async fn rows_of(
-        &self,
-        session: &mut dyn Ask,
-        part: Part<'_>,
-        keys: &[Key],
-    ) -> Result<Vec<RowDigest>, WarehouseError> {
+    async fn rows_of(&mut self, part: Part<'_>, keys: &[Key]) -> Result<Vec<RowDigest>, WarehouseError> {
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(KEYS_MAX) {
-            found.extend(digests(part, self.ask(session, part, |sql| sql.rows_of(keys)).await?)?);
+            found.extend(digests(part, self.ask(part, |sql| sql.rows_of(keys)).await?)?);
         }
         Ok(found)
     }
 
-    pub(crate) async fn values_of(
-        &self,
-        session: &mut dyn Ask,
-        part: Part<'_>,
-        key: &Key,
-    ) -> Result<Option<Vec<Option<String>>>, WarehouseError> {
-        let rows = self.ask(session, part, |sql| sql.values_of(key)).await?;
+    async fn values_of(&mut self, part: Part<'_>, key: &Key) -> Result<Option<Vec<Option<String>>>, WarehouseError> {
+        let rows = self.ask(part, |sql| sql.values_of(key)).await?;
         Ok(rows.into_iter().next().map(|row| row.iter().map(|value| value.text().map(str::to_owned)).collect()))
     }
 }

@@ -350,7 +350,7 @@ impl Warehouse for Postgres {
     }
 
     async fn checksums(&self) -> Result<Box<dyn Checksums>, WarehouseError> {
-        let opened = checksum::PostgresChecksums::open(&self.options, &self.dialect.schema).await;
+        let opened = checksum::open(&self.options, &self.dialect.schema).await;
         Ok(Box::new(opened.map_err(|f| f.doing("connect"))?))
     }
 }

@@ -405,7 +405,7 @@ impl Warehouse for Redshift {
 
     async fn checksums(&self) -> Result<Box<dyn Checksums>, WarehouseError> {
         let channel = self.connector.open().await.map_err(|t| t.failure.doing("connect"))?;
-        Ok(Box::new(checksum::RedshiftChecksums::new(channel, self.names.clone())))
+        Ok(Box::new(checksum::over(channel, self.names.clone())))
     }
 }
 

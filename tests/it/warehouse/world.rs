@@ -128,16 +128,7 @@ impl World for PostgresWorld {
     async fn query(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
         sqlx::raw_sql("SET timezone = 'UTC'").execute(&mut connection).await.unwrap();
-        // The simple protocol answers everything as text.
-        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
-        let rows = rows.iter().map(|row| {
-            let cell = |i: usize| {
-                let raw = row.try_get_raw(i).unwrap();
-                (!raw.is_null()).then(|| raw.as_str().unwrap().to_owned())
-            };
-            (0..row.columns().len()).map(cell).collect()
-        });
-        let rows = rows.collect();
+        let rows = texts(&mut connection, sql).await;
         connection.close().await.unwrap();
         rows
     }
@@ -159,6 +150,20 @@ impl World for PostgresWorld {
         );
         self.query(&sql).await.into_iter().filter_map(|r| r[0].clone()).map(|n| format!("_tailwater.\"{n}\"")).collect()
     }
+}
+
+/// Rows of a query by the simple protocol, which answers everything as text.
+pub(crate) async fn texts(connection: &mut sqlx::PgConnection, sql: &str) -> Vec<Vec<Option<String>>> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await;
+    let rows = rows.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    let rows = rows.iter().map(|row| {
+        let cell = |i: usize| {
+            let raw = row.try_get_raw(i).unwrap();
+            (!raw.is_null()).then(|| raw.as_str().unwrap().to_owned())
+        };
+        (0..row.columns().len()).map(cell).collect()
+    });
+    rows.collect()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -19,7 +19,7 @@ use parquet::{
     basic::Compression,
     file::properties::{EnabledStatistics, WriterProperties},
 };
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, ValueRef, postgres::PgConnectOptions, postgres::PgSslMode};
+use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions, postgres::PgSslMode};
 use tailwater::{
     lake::{ObjectPath, S3, S3Options, StaticKeys, Store},
     model::{ColumnType, TableSchema, Target},
@@ -31,7 +31,7 @@ use tailwater::{
 };
 use tailwater_redshift::{Loader, Options};
 
-use crate::warehouse::world::World;
+use crate::warehouse::world::{World, texts};
 
 const BUCKET: &str = "lake";
 const CLUSTER: &str = "stand-in";
@@ -192,16 +192,7 @@ impl World for RedshiftWorld {
             .connect()
             .await
             .unwrap();
-        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await;
-        let rows = rows.unwrap_or_else(|e| panic!("{sql}: {e}"));
-        let rows = rows.iter().map(|row| {
-            let cell = |i: usize| {
-                let raw = row.try_get_raw(i).unwrap();
-                (!raw.is_null()).then(|| raw.as_str().unwrap().to_owned())
-            };
-            (0..row.columns().len()).map(cell).collect()
-        });
-        let rows = rows.collect();
+        let rows = texts(&mut connection, sql).await;
         connection.close().await.unwrap();
         rows
     }
