@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header::HeaderMap, http::request::Parts};
 
-use super::{access::Access, answer::Answer, exposition, health, status};
+use super::{access::Access, answer::Answer, exposition, health, page, status};
 use crate::{
     config::Config,
     live::{History, Recent, now},
@@ -72,25 +72,34 @@ impl Site {
             "/readyz" => Place::Ready,
             "/metrics" => Place::Metrics,
             "/api/status" => Place::Status,
+            path if page::file(path).is_some() => Place::Page,
             _ => {
                 self.access.read(asked)?;
-                return Err(Answer::error(StatusCode::NOT_FOUND, "there is nothing here; see / for what there is"));
+                return Err(nothing());
             }
         };
-        if !place.is_open() {
-            self.access.read(asked)?;
+        match place {
+            // Probes carry no token, and what they say names nothing but shards and groups.
+            Place::Alive | Place::Ready => {}
+            Place::Page => self.access.page(asked)?,
+            Place::Metrics | Place::Status => self.access.read(asked)?,
         }
         if ![Method::GET, Method::HEAD].contains(&head.method) {
             return Err(Answer::method_not_allowed("GET, HEAD"));
         }
         let now = now();
         Ok(match place {
+            Place::Page => return page::file(head.uri.path()).map(page::File::answer).ok_or_else(nothing),
             Place::Alive => health::answer(&health::alive(self, now), asked),
             Place::Ready => health::answer(&health::ready(self, now), asked),
             Place::Metrics => exposition::answer(self.metrics.exposition(now), asked),
             Place::Status => Answer::json(StatusCode::OK, &status::status(self, now, since(head.uri.query())?)),
         })
     }
+}
+
+fn nothing() -> Answer {
+    Answer::error(StatusCode::NOT_FOUND, "there is nothing here; see / for what there is")
 }
 
 /// Where commands are given.
@@ -103,13 +112,7 @@ enum Place {
     Ready,
     Metrics,
     Status,
-}
-
-impl Place {
-    /// Whether it asks for no token: probes carry none, and what they say names nothing but shards and groups.
-    fn is_open(self) -> bool {
-        matches!(self, Self::Alive | Self::Ready)
-    }
+    Page,
 }
 
 /// From when on curves are wanted: `since` of a query, UTC microseconds; all of them where nothing is said.
