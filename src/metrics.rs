@@ -44,6 +44,7 @@ pub use snapshots::SnapshotMetrics;
 pub use source::SourceLook;
 
 use crate::{
+    live::Live,
     model::{Origin, Shard, Target, VerifiedTable},
     progress::ProgressSnapshot,
 };
@@ -68,6 +69,7 @@ pub struct Metrics {
     errors: errors::Errors,
     snapshots: snapshots::Snapshots,
     verified: verify::Verified,
+    live: Live,
 }
 
 impl fmt::Debug for Metrics {
@@ -104,9 +106,15 @@ impl Metrics {
             errors: errors::Errors::register(&mut r),
             snapshots: snapshots::Snapshots::register(&mut r),
             verified: verify::Verified::register(&mut r),
+            live: Live::default(),
             described: r.described,
             registry: r.registry,
         }
+    }
+
+    /// What is no number: phases, positions, parked tables. It travels with the figures, to the same places.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 
     /// All families, in the order of the documentation.
@@ -127,6 +135,7 @@ impl Metrics {
     /// A source table was compared with the warehouse.
     pub fn verified(&self, origin: &Origin, found: &VerifiedTable) {
         self.verified.count(origin, found);
+        self.live.verified(origin, found);
     }
 
     /// All tables were compared; `at` in UTC microseconds.

@@ -131,6 +131,7 @@ pub async fn run(apply: Apply) -> Result<(), ApplyError> {
     let read_back = ReadBack::start(mirror, apply.place(), apply.group.clone(), metrics);
     let figures = apply.metrics.group(&apply.group);
     let mut take_over = apply.take_over;
+    let live = apply.metrics.live().group(&apply.group);
     let mut stop = apply.stop.clone();
     loop {
         let failed = match session::run(&apply, take_over, &read_back, &mut backoff).await {
@@ -144,7 +145,9 @@ pub async fn run(apply: Apply) -> Result<(), ApplyError> {
         };
         apply.metrics.error(failed.stage(), ErrorKind::Transient);
         apply.metrics.retry(failed.stage(), ErrorKind::Transient);
-        tracing::warn!(group = apply.group, error = %crate::errors::chain(&failed), ?pause, "applying failed; trying again");
+        let error = crate::errors::chain(&failed);
+        live.failed(error.clone());
+        tracing::warn!(group = apply.group, error, ?pause, "applying failed; trying again");
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = stop.wait_for(|stop| *stop) => return Ok(()),

@@ -21,6 +21,7 @@ use crate::{
     backoff::Backoff,
     config::Publish,
     lake::{Clock as _, LogReader, ReadFrom, SystemClock, WriterId},
+    live::Phase,
     metrics::{GroupMetrics, Half},
     model::{Entry, Origin, Shard, Step},
     warehouse::{
@@ -106,6 +107,8 @@ pub(super) async fn run(
 /// Takes the group. The predecessor of the same name on this machine is gone, or is fenced by us as it would be in the log;
 /// for another's silence we wait, for as long as a crashed one takes to count as silent.
 async fn claim(apply: &Apply, take_over: bool) -> Result<(Fence, GroupState), ApplyError> {
+    let live = apply.metrics.live().group(&apply.group);
+    live.enter(Phase::Connecting);
     let group = apply.place();
     let holder = apply.warehouse.group_state(&group).await?;
     let ours = holder.is_some_and(|held| WriterId::name_in(&held.writer) == WriterId::name_in(&apply.writer));
@@ -117,6 +120,7 @@ async fn claim(apply: &Apply, take_over: bool) -> Result<(Fence, GroupState), Ap
             Err(WarehouseError::Busy { writer, .. })
                 if began.elapsed() <= apply.quiet() * 2 && !*apply.stop.borrow() =>
             {
+                live.enter(Phase::Claiming);
                 tracing::info!(group = apply.group, writer, "waiting for another applier's silence");
                 sleep(Duration::from_secs(1)).await;
             }
@@ -156,6 +160,8 @@ impl Apply {
 impl Session<'_> {
     async fn work(&mut self, state: GroupState, backoff: &mut Backoff) -> Result<(), ApplyError> {
         self.open_logs(&state).await?;
+        let live = self.apply.metrics.live().group(&self.apply.group);
+        live.enter(Phase::Running);
         self.count_parked();
         let mut stop = self.apply.stop.clone();
         let mut drain = self.apply.drain.clone();
@@ -174,6 +180,9 @@ impl Session<'_> {
             }
             let began = Instant::now();
             let tick = self.gather().await?;
+            if tick.work.is_empty() && tick.moves.is_empty() {
+                live.came_forward();
+            }
             let idle_for_long = moved.elapsed() >= IDLE_MOVE.max(self.apply.tick);
             let shows = tick.work.passed.iter().any(|o| self.apply.publish(o) == Publish::Progressively);
             if !tick.work.is_empty() || shows || (!tick.moves.is_empty() && (idle_for_long || drained)) {
@@ -212,6 +221,7 @@ impl Session<'_> {
             if self.readers.contains_key(&shard) {
                 continue;
             }
+            self.learn(&shard).await;
             let mark = state.watermarks.get(&shard);
             let log = self.apply.read_log(&shard, mark).await?;
             let position = mark.map_or(LogPosition { entry: log.next_number(), step: 0 }, |w| w.position);
@@ -221,6 +231,14 @@ impl Session<'_> {
             self.readers.insert(shard, Reader { log, cursor, stands: mark.map(|w| w.position), reached });
         }
         Ok(())
+    }
+
+    /// Tells the live state what tables the shard has: the entries that this session reads only say what changes. Nothing
+    /// depends on it, so a log that cannot be read now is left to those who need it.
+    async fn learn(&self, shard: &Shard) {
+        if let Ok(Some(head)) = crate::lake::log::read_head(&*self.apply.store, shard).await {
+            self.apply.metrics.live().shard(shard).learned(head.newest.entry.number, &head.catalog);
+        }
     }
 
     /// Reads ahead and takes what one tick can do.
@@ -239,6 +257,7 @@ impl Session<'_> {
                 let Some(entry) = reader.log.next().await? else { break };
                 let entry = Arc::new(entry.entry);
                 self.waiting.arrived(&entry, |origin| owns(origin) && !self.behind.contains_key(origin));
+                self.apply.metrics.live().shard(shard).passed(entry.number, &entry.steps);
                 if self.behind.keys().any(|origin| origin.shard == *shard) || begins(&entry) {
                     self.entries.keep(&entry);
                 }
@@ -297,6 +316,7 @@ impl Session<'_> {
         let parked: BTreeSet<Origin> = owned().filter(|(_, c)| c.is_parked()).map(|(o, _)| o.clone()).collect();
         self.figures.parked(parked.len() as u64);
         self.figures.held((owned().count() - parked.len()) as u64);
+        self.apply.metrics.live().group(&self.apply.group).still_parked(&parked.iter().collect());
         self.apply.metrics.parked(Half::Apply, &self.apply.group, parked);
     }
 

@@ -88,6 +88,7 @@ impl Apply {
         if origins.is_empty() {
             return Err(WarehouseError::Table { target, reason }.into());
         }
+        self.metrics.live().group(&self.group).parked(&target, &reason, &origins);
         parked.extend(origins);
         Ok(())
     }
@@ -130,10 +131,13 @@ impl Apply {
         let figures = self.metrics.group(&self.group);
         let rows = tick.work.rows.values().sum();
         figures.ticked(times, rows, tick.work.bytes, SystemClock::new().unix_micros());
+        let live = self.metrics.live();
+        live.group(&self.group).ticked(times.schema + times.stage, times.merge, rows);
         for table in report.tables.values() {
             figures.changed_rows(table.inserted, table.deleted);
         }
         for (target, work) in &tick.work.tables {
+            live.applied(target, work.files.iter().map(|file| file.rows).sum());
             let target = self.metrics.target(target);
             work.files.iter().for_each(|f| target.applied(f.ops));
         }

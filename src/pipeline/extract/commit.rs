@@ -13,9 +13,17 @@ use super::{
 use crate::{
     backoff::Backoff,
     lake::{Draft, LogWriter, Schemas},
+    live::LiveShard,
     metrics::{ErrorKind, ShardMetrics, Stage},
     model::{FileStep, Step},
 };
+
+/// Where it is told what was committed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Notes<'a> {
+    pub(super) metrics: &'a ShardMetrics,
+    pub(super) live: &'a LiveShard,
+}
 
 /// Commits cuts until the channel closes.
 ///
@@ -28,10 +36,10 @@ pub(super) async fn commit_cuts(
     mut cuts: mpsc::Receiver<Cut>,
     files: &FileMaker,
     extract: &Extract,
-    metrics: &ShardMetrics,
+    notes: Notes<'_>,
     backoff: &mut Backoff,
 ) -> Result<(), ExtractError> {
-    let schemas = &*extract.schemas;
+    let (schemas, metrics) = (&*extract.schemas, notes.metrics);
     let mut open_xa = log.open_xa().clone();
     while let Some(cut) = cuts.recv().await {
         metrics.queued_cuts(cuts.len());
@@ -44,14 +52,17 @@ pub(super) async fn commit_cuts(
         let (count, rows) = (files_of().count() as u64, files_of().map(|f| f.rows).sum());
         let bytes = files_of().map(|f| f.bytes).sum();
         let covered = cut.committed_at.map_or(0, |(_, latest)| latest);
-        log.append(Draft {
+        let (position, told) = (cut.position.clone(), steps.iter().filter(|s| !matches!(s, Step::File(_))));
+        let told: Vec<Step> = told.cloned().collect();
+        let appended = log.append(Draft {
             next_seq: cut.next_seq,
             position: cut.position,
             committed_at: cut.committed_at,
             open_xa: open_xa.clone(),
             steps,
-        })
-        .await?;
+        });
+        let appended = appended.await?;
+        notes.live.committed(appended.number, appended.written_at, &position, &told);
         conclude(files, cut.after).await;
         metrics.stored(count, rows, bytes, covered);
         let stale = log.catalog().origins.values().filter(|known| known.needs_snapshot.is_some());
