@@ -20,6 +20,8 @@ struct Found {
     compared: bool,
     /// Seconds since the epoch.
     through: Option<i64>,
+    /// Seconds since the epoch.
+    equal_at: Option<i64>,
     different: Option<i64>,
 }
 
@@ -28,6 +30,7 @@ struct Found {
 pub(super) struct Verified {
     tables: Mutex<BTreeMap<Origin, Found>>,
     through: Family<ByTable, Gauge>,
+    equal_at: Family<ByTable, Gauge>,
     different: Family<ByTable, Gauge>,
     compared: Family<ByTable, Gauge>,
     rows: Family<ByShard, Counter>,
@@ -42,6 +45,11 @@ impl Verified {
             through: r.add(
                 "verified_through_timestamp_seconds",
                 "Source commit time up to which the warehouse was proven equal",
+                Family::default(),
+            ),
+            equal_at: r.add(
+                "verified_timestamp_seconds",
+                "When the warehouse was last proven equal to the source",
                 Family::default(),
             ),
             different: r.add(
@@ -73,6 +81,8 @@ impl Verified {
             TableOutcome::Equal => {
                 known.different = Some(0);
                 let through = found.through.as_ref().and_then(|t| t.committed_at);
+                let verified_at = found.through.as_ref().map(|t| t.verified_at / 1_000_000);
+                known.equal_at = verified_at.or(known.equal_at);
                 known.through = through.map(|at| at / 1_000_000).or(known.through);
             }
             TableOutcome::Differs { differences, .. } => {
@@ -99,6 +109,7 @@ impl Verified {
             }
         };
         show(&self.through, |found| found.through, f64::min);
+        show(&self.equal_at, |found| found.equal_at, f64::min);
         show(&self.different, |found| found.different, |a, b| a + b);
         show(&self.compared, |found| Some(found.compared.into()), f64::min);
     }

@@ -346,6 +346,9 @@ impl Decoder {
             self.xa_committed(String::new(), open.committed_at);
         } else if open.rows > 0 {
             self.covers(open.committed_at);
+        } else {
+            // Traffic of other tables keeps heartbeats away; it says as well as they how far reading is.
+            self.metrics.idle(open.committed_at, self.since.is_none());
         }
     }
 
