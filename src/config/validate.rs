@@ -172,6 +172,10 @@ impl Config {
         if let Some(interval) = self.lake.flush_interval {
             within("lake.flush_interval".to_owned(), interval, TICK_MIN, TICK_MAX, problems);
         }
+        if let Some(timeout) = self.lake.request_timeout {
+            let (min, max) = (Duration::from_secs(1), Duration::from_secs(300));
+            within("lake.request_timeout".to_owned(), timeout, min, max, problems);
+        }
         if let Some(warehouse) = &self.warehouse {
             if self.lake.made_for == Some(MadeFor::Any) && warehouse.url.without_layout().is_none() {
                 let what = "Redshift reads the files itself, and these would not be made for it";
