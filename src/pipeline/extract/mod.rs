@@ -167,7 +167,7 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
     // cannot be read must not fence a writer that can.
     preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?;
     let conn = extract.address.connect().await?;
-if state.log.is_none() {
+    if state.log.is_none() {
         live.enter(Phase::Claiming);
         state.log = open_log(extract, state.take_over).await?;
         if state.log.is_some() {
