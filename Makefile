@@ -15,7 +15,7 @@ help:
 	@echo 'make demo     copy a live MySQL into a warehouse on this machine'
 	@echo 'make demo-redshift   the same, into a stand-in of Amazon Redshift'
 	@echo 'make bench    run the benchmarks'
-	@echo 'make servers  fetch the servers that tests and the demo use (about 150 MB, once)'
+	@echo 'make servers  fetch the servers that tests and the demo use (about 380 MB, once)'
 
 # The servers go to a cache folder outside the clone; nothing is installed.
 servers:
