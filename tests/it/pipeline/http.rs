@@ -1,4 +1,4 @@
 //! The HTTP port of a running program.
 
-mod client;
-mod serve;
+pub(super) mod client;
+pub(super) mod serve;
