@@ -167,19 +167,14 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
     // cannot be read must not fence a writer that can.
     preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?;
     let conn = extract.address.connect().await?;
-    let log = match &mut state.log {
-        Some(log) => log,
-        none => match {
-            live.enter(Phase::Claiming);
-            open_log(extract, state.take_over).await?
-        } {
-            Some(log) => {
-                extract.metrics.shard(&extract.shard).claimed();
-                none.insert(log)
-            }
-            None => return Ok(()),
-        },
-    };
+    if state.log.is_none() {
+        live.enter(Phase::Claiming);
+        state.log = open_log(extract, state.take_over).await?;
+        if state.log.is_some() {
+            extract.metrics.shard(&extract.shard).claimed();
+        }
+    }
+    let Some(log) = &mut state.log else { return Ok(()) };
     // It is ours now. Whoever takes it from us later is not fenced in turn.
     state.take_over = false;
     state.sessions += 1;
