@@ -9,6 +9,7 @@ mod http;
 mod keys;
 mod long_values;
 mod mariadb;
+mod metrics;
 mod scene;
 mod schema;
 mod snapshot;

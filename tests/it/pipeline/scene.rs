@@ -273,6 +273,11 @@ impl Scene {
         }
     }
 
+    /// The sources, to be written to by a load.
+    pub(super) fn sources(&self) -> &[Mysql] {
+        &self.servers
+    }
+
     pub(super) fn s3(&self) -> Result<&S3> {
         self.s3.as_deref().context("the lake is in a folder")
     }

@@ -49,6 +49,9 @@ struct Arguments {
     /// Dashboard whose panels are drawn from this run.
     #[arg(long, default_value = "deploy/grafana/overview.json")]
     dashboard: PathBuf,
+    /// Folder of Prometheus' rules.
+    #[arg(long, default_value = "deploy/prometheus")]
+    rules: PathBuf,
     /// The program; without it the one beside this.
     #[arg(long, env = "TAILWATER_BIN")]
     binary: Option<PathBuf>,
@@ -229,7 +232,7 @@ async fn soak(arguments: &Arguments) -> Result<()> {
         .env("AWS_ACCESS_KEY_ID", S3::ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", S3::SECRET_KEY);
     let mut running = program.start(&["run"])?;
-    let prometheus = Prometheus::scraping(&[http.parse()?])?;
+    let prometheus = prometheus(arguments, &http)?;
     let mut samples = Samples { began: Instant::now(), csv: String::new(), resident: Vec::new(), events: Vec::new() };
     samples.event(&format!("running (TAILWATER_SEED={seed}); Prometheus is at {}", prometheus.address()));
     let mut probe = LagProbe::new(&world.shards, world.warehouse.clone()).await?;
@@ -343,6 +346,16 @@ fn summary(
     }
     let _ = writeln!(text, "\n{unseen} probes never arrived; {logs} logs without a gap.\n\n```\n{report}\n```");
     text
+}
+
+/// A Prometheus with the rules that the dashboard builds on.
+fn prometheus(arguments: &Arguments, http: &str) -> Result<Prometheus> {
+    let rules = std::path::absolute(&arguments.rules)?;
+    Prometheus::start(&format!(
+        "global: {{ scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 5s }}\nrule_files: ['{}/*.rules.yml']\n\
+         scrape_configs:\n- job_name: tailwater\n  static_configs:\n  - targets: ['{http}']\n",
+        rules.display()
+    ))
 }
 
 fn binary(arguments: &Arguments) -> Result<PathBuf> {

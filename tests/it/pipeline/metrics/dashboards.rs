@@ -1,0 +1,133 @@
+//! A real Prometheus scrapes a running program under load; every panel and every recorded series has data.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tailwater_proof::panels::queries;
+use tailwater_servers::Prometheus;
+
+use super::super::scene::LIMIT;
+use super::situations::Situations;
+use crate::deploy::path;
+
+const DASHBOARDS: [&str; 3] = ["overview", "shard", "table"];
+
+fn dashboard(name: &str) -> Result<String> {
+    Ok(fs::read_to_string(path(&format!("deploy/grafana/{name}.json")))?)
+}
+
+/// The rows of an instant query's answer.
+fn rows(prometheus: &Prometheus, expression: &str) -> Result<usize> {
+    let answer: Value = serde_json::from_str(&prometheus.query(expression).with_context(|| expression.to_owned())?)?;
+    Ok(answer["data"]["result"].as_array().map_or(0, Vec::len))
+}
+
+/// What dashboards and rules ask for, each with where it is asked.
+fn questions() -> Result<Vec<(String, String)>> {
+    let mut questions = Vec::new();
+    for name in DASHBOARDS {
+        for query in queries(&dashboard(name)?)? {
+            questions.push((format!("{name}: {}", query.panel), query.expression));
+        }
+    }
+    for file in ["recording", "alerts"] {
+        let text = fs::read_to_string(path(&format!("deploy/prometheus/{file}.rules.yml")))?;
+        for record in text.lines().filter_map(|line| line.trim().strip_prefix("- record: ")) {
+            questions.push((format!("recorded {record}"), record.to_owned()));
+        }
+    }
+    Ok(questions)
+}
+
+/// Names of metrics in a text.
+fn names(text: &str) -> BTreeSet<String> {
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':');
+    let names = text.split(word).filter(|w| w.starts_with("tailwater_") || w.starts_with("process_"));
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn rules_and_panels_name_metrics_that_there_are() -> Result<()> {
+    let described = tailwater::metrics::Metrics::new().described().to_vec();
+    let mut texts = vec![fs::read_to_string(path("deploy/prometheus/recording.rules.yml"))?];
+    texts.push(fs::read_to_string(path("deploy/prometheus/alerts.rules.yml"))?);
+    texts.extend(DASHBOARDS.iter().map(|name| dashboard(name)).collect::<Result<Vec<_>>>()?);
+    for name in texts.iter().flat_map(|text| names(text)).filter(|name| name != "tailwater_") {
+        let base = name.trim_end_matches("_bucket").trim_end_matches("_count").trim_end_matches("_sum");
+        ensure!(described.iter().any(|family| family.name == base), "there is no {name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_panel_and_recorded_series_has_data() -> Result<()> {
+    let mut world = Situations::begin("metrics_panels")?;
+    let prometheus = Prometheus::start(&format!(
+        "global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}\n\
+         rule_files: ['{}', '{}']\n\
+         scrape_configs:\n- job_name: tailwater\n  static_configs:\n  - targets: ['{}']\n",
+        path("deploy/prometheus/recording.rules.yml").display(),
+        path("deploy/prometheus/alerts.rules.yml").display(),
+        world.address
+    ))?;
+    let mut open = questions()?;
+    ensure!(open.len() > 60, "only {} questions", open.len());
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| -> Result<()> {
+        let (name, servers) = (world.scene.name.clone(), world.scene.sources());
+        let load = scope.spawn(|| -> Result<()> {
+            for round in 10.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                for server in servers.iter() {
+                    server.sql(&format!("REPLACE INTO {name}.orders VALUES ({}, 'round {round}')", round % 50 + 10))?;
+                }
+                thread::sleep(Duration::from_millis(100));
+            }
+            Ok(())
+        });
+        let asked = (|| -> Result<()> {
+            let mut ask = |world: &mut Situations| {
+                let (scene, running) = (&world.scene, &mut world.running);
+                scene.wait("data of every panel", running, || {
+                    // One that had data once has shown that it can.
+                    let mut left = Vec::new();
+                    for (place, expression) in open.drain(..) {
+                        if rows(&prometheus, &expression)? == 0 {
+                            left.push((place, expression));
+                        }
+                    }
+                    open = left;
+                    Ok(open.is_empty() || open.iter().all(|(_, e)| !e.contains("snapshot")))
+                })
+            };
+            ask(&mut world)?;
+            world.happen()?;
+            let (scene, running) = (&world.scene, &mut world.running);
+            let answered = scene.wait("data of every panel", running, || {
+                open.retain(|(_, expression)| rows(&prometheus, expression).map_or(true, |rows| rows == 0));
+                Ok(open.is_empty())
+            });
+            answered.with_context(|| format!("without data: {open:#?}"))
+        })();
+        stop.store(true, Ordering::Relaxed);
+        load.join().map_err(|_| anyhow::anyhow!("the load panicked"))??;
+        asked
+    })?;
+    // The alerts that this world is a case of fire, and the text has its names.
+    let firing = |name: &str| rows(&prometheus, &format!("ALERTS{{alertname=\"{name}\"}}"));
+    ensure!(
+        firing("TailwaterTableParked")? >= 2 && firing("TailwaterDown")? == 0,
+        "{}",
+        prometheus.get("/api/v1/alerts")?
+    );
+    world.running.terminate(LIMIT)
+}
