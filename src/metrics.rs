@@ -6,6 +6,7 @@
 
 mod columns;
 mod lag;
+mod rebuilds;
 mod snapshots;
 mod verify;
 
@@ -32,6 +33,7 @@ use crate::{
 
 use columns::CountedColumns;
 use lag::Reach;
+pub use rebuilds::RebuildMetrics;
 pub use snapshots::SnapshotMetrics;
 
 /// Prefix of every name.
@@ -171,6 +173,7 @@ pub struct Metrics {
     batch_memory: Gauge,
     batch_memory_max: Gauge,
     snapshots: snapshots::Snapshots,
+    rebuilds: rebuilds::Rebuilds,
     verified: verify::Verified,
 }
 
@@ -281,6 +284,7 @@ impl Metrics {
             shards: Mutex::new(BTreeMap::new()),
             groups: Mutex::new(BTreeMap::new()),
             snapshots: snapshots::Snapshots::register(&mut r),
+            rebuilds: rebuilds::Rebuilds::register(&mut r),
             verified: verify::Verified::register(&mut r),
             registry: r,
         }
@@ -356,6 +360,11 @@ impl Metrics {
         self.snapshots.begin(origin, rows, estimated)
     }
 
+    /// A target is being rebuilt.
+    pub fn rebuild_begins(&self, target: &Target) -> RebuildMetrics {
+        self.rebuilds.begin(target)
+    }
+
     /// Counts an error.
     pub fn error(&self, stage: Stage, kind: ErrorKind) {
         self.errors.get_or_create(&ByError { stage, kind }).inc();
@@ -387,7 +396,7 @@ impl Metrics {
             at: now,
             batch_memory_bytes: u64::try_from(self.batch_memory.get()).unwrap_or_default(),
             shards: shards.iter().map(|(name, m)| m.progress(name, now)).collect(),
-            tables: self.snapshots.progress(),
+            tables: [self.snapshots.progress(), self.rebuilds.progress()].concat(),
         }
     }
 

@@ -14,6 +14,7 @@ mod entries;
 mod files;
 mod hold;
 mod plan;
+mod rebuild;
 mod session;
 mod tick;
 

@@ -13,6 +13,7 @@ use super::{
     catch_up::CatchUp,
     cursor::{Cursor, Scope, Work},
     entries::Entries,
+    rebuild::Rebuilds,
     tick::{Targets, Tick},
 };
 use crate::{
@@ -47,7 +48,9 @@ pub(super) struct Session<'a> {
     /// Entries for those that have exceptions.
     entries: Entries,
     /// Origins that have exceptions.
-    behind: BTreeMap<Origin, CatchUp>,
+    pub(super) behind: BTreeMap<Origin, CatchUp>,
+    /// What is being rebuilt.
+    pub(super) rebuilds: Rebuilds,
     /// The last of them that was served.
     turn: Option<Origin>,
 }
@@ -77,6 +80,7 @@ pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -
         readers: BTreeMap::new(),
         entries: Entries::default(),
         turn: None,
+        rebuilds: Rebuilds::of(state.rebuilds.clone()),
         behind: state.exceptions.iter().map(|(origin, e)| (origin.clone(), CatchUp::of(origin, e))).collect(),
     };
     let worked = session.work(state, backoff).await;
@@ -163,10 +167,11 @@ impl Session<'_> {
                 self.perform(tick).await?;
                 moved = Instant::now();
                 backoff.reset();
-            } else if drained && !self.catch_up().await? {
+            } else if drained && !self.catch_up().await? && !self.rebuild(drained).await? {
                 return Ok(());
             }
-            let more = self.catch_up().await?;
+            let caught_up = self.catch_up().await?;
+            let more = self.rebuild(drained).await? || caught_up;
             self.caught_up();
             if !drained && !more {
                 let rest = self.apply.tick.saturating_sub(began.elapsed());
@@ -230,7 +235,7 @@ impl Session<'_> {
         }
         let moves = self.readers.iter().filter_map(|(shard, r)| r.next_move(shard, &work)).collect();
         let exceptions = work.begun.iter().filter_map(|(origin, begun)| self.hold(origin, *begun)).collect();
-        Ok(Tick { work, moves, exceptions, began, again_from: BTreeMap::new() })
+        Ok(Tick { work, moves, exceptions, began, ..Tick::default() })
     }
 
     async fn perform(&mut self, tick: Tick) -> Result<(), ApplyError> {
@@ -269,7 +274,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn count_parked(&self) {
+    pub(super) fn count_parked(&self) {
         let parked = self.behind.iter().filter(|(origin, c)| c.is_parked() && self.apply.owns(origin)).count();
         self.apply.metrics.group(&self.apply.group).parked(parked as u64);
     }
@@ -364,6 +369,11 @@ impl Session<'_> {
     pub(super) async fn entry(&mut self, shard: &Shard, number: u64) -> Result<Option<Arc<Entry>>, ApplyError> {
         let Some(log_id) = self.log_id(shard) else { return Ok(None) };
         self.entries.read(self.apply, shard, &log_id, number).await
+    }
+
+    /// Shards whose logs are open.
+    pub(super) fn shards(&self) -> BTreeSet<Shard> {
+        self.readers.keys().cloned().collect()
     }
 
     /// Where the group stands in a shard's log.

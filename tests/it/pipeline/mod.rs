@@ -8,6 +8,7 @@ mod down;
 mod keys;
 mod long_values;
 mod mariadb;
+mod rebuild;
 mod scene;
 mod schema;
 mod snapshot;
