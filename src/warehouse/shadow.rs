@@ -108,6 +108,8 @@ impl Exchange<'_> {
         let registered = self.table.registered().await?;
         let mut report = SwapReport::default();
         let mut afterwards = Vec::new();
+        // Made anew in any case: it is private, and its definition may be another one.
+        self.table.run(&TableSql::new(self.to, d).drop_side()).await?;
         if columns.is_empty() {
             self.table.create(self.to).await?;
         } else {
@@ -120,6 +122,9 @@ impl Exchange<'_> {
             };
             let sql = TableSql::new(self.to, d);
             report.rows_before = self.table.count(&sql.delete_all()).await?;
+            if self.to.global() {
+                self.table.run(&sql.create(true)).await?;
+            }
             afterwards = self.fit(&known, &columns).await?;
         }
         report.rows = self.fill().await?;
@@ -162,10 +167,7 @@ impl Exchange<'_> {
     async fn fill(&mut self) -> Result<u64, WarehouseError> {
         let d = self.table.d;
         let (to, from) = (TableSql::new(self.to, d), TableSql::new(self.from, d));
-        // Made anew: it is private, and its definition may be another one.
-        self.table.run(&to.drop_side()).await?;
         if self.to.global() {
-            self.table.run(&to.create(true)).await?;
             self.table.run(&to.take_all(&from, true)).await?;
         }
         self.table.count(&to.take_all(&from, false)).await
