@@ -190,7 +190,7 @@ impl Work {
     }
 
     /// Makes it the work of a target's shadow; what is another target's goes.
-    pub(super) fn into_shadow(&mut self, target: &Target) {
+    pub(super) fn turn_to_shadow(&mut self, target: &Target) {
         let own = self.tables.remove(target);
         self.tables = own.into_iter().map(|work| (target.shadow(), work)).collect();
         self.schemas.retain(|task| task.target == *target);

@@ -217,7 +217,7 @@ impl Session<'_> {
         if prepared.is_empty() {
             return Ok(false);
         }
-        tick.work.into_shadow(&rebuild.target);
+        tick.work.turn_to_shadow(&rebuild.target);
         let rows: u64 = tick.work.tables.values().flat_map(|work| &work.files).map(|file| file.rows).sum();
         if !tick.work.is_empty() || !tick.rebuilds.is_empty() {
             self.perform_for_rebuild(tick).await?;

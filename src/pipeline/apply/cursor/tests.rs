@@ -225,7 +225,7 @@ fn repairs_behind_a_loaded_snapshot_are_followed() {
 fn the_work_of_a_shadow_is_its_targets_alone() {
     let steps = vec![file("a", 1, 1), schema("a", 2, &[]), file("b", 3, 1), schema("b", 4, &[])];
     let mut work = take(&mut cursor(vec![entry(1, steps)]), 100, &all());
-    work.into_shadow(&Target::new("a"));
+    work.turn_to_shadow(&Target::new("a"));
     let shadow = Target::new("a").shadow();
     assert_eq!(work.tables.keys().collect::<Vec<_>>(), [&shadow]);
     assert_eq!(work.schemas.iter().map(|task| &task.target).collect::<Vec<_>>(), [&shadow]);
