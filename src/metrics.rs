@@ -16,6 +16,7 @@ mod lag;
 mod latency;
 mod parked;
 mod process;
+mod rebuilds;
 mod register;
 mod shard;
 mod snapshots;
@@ -38,6 +39,7 @@ use prometheus_client::{
 
 pub use apply::{GroupMetrics, TargetMetrics, TickTimes};
 pub use labels::{ErrorKind, Half, MergePhase, Stage, ValuePolicy, Wait};
+pub use rebuilds::RebuildMetrics;
 pub use register::Described;
 pub use shard::ShardMetrics;
 pub use snapshots::SnapshotMetrics;
@@ -68,6 +70,7 @@ pub struct Metrics {
     columns: Named,
     errors: errors::Errors,
     snapshots: snapshots::Snapshots,
+    rebuilds: rebuilds::Rebuilds,
     verified: verify::Verified,
     live: Live,
 }
@@ -105,6 +108,7 @@ impl Metrics {
             columns: Named::at_most(COLUMNS_MAX),
             errors: errors::Errors::register(&mut r),
             snapshots: snapshots::Snapshots::register(&mut r),
+            rebuilds: rebuilds::Rebuilds::register(&mut r),
             verified: verify::Verified::register(&mut r),
             live: Live::default(),
             described: r.described,
@@ -197,6 +201,11 @@ impl Metrics {
         self.snapshots.begin(origin, rows, estimated)
     }
 
+    /// A target is being rebuilt.
+    pub fn rebuild_begins(&self, target: &Target) -> RebuildMetrics {
+        self.rebuilds.begin(target)
+    }
+
     /// Counts an error.
     pub fn error(&self, stage: Stage, kind: ErrorKind) {
         self.errors.error(stage, kind);
@@ -225,7 +234,7 @@ impl Metrics {
             at: now,
             batch_memory_bytes: self.process.batch_memory_bytes(),
             shards: shards.iter().map(|(name, m)| m.progress(name, now)).collect(),
-            tables: self.snapshots.progress(),
+            tables: [self.snapshots.progress(), self.rebuilds.progress()].concat(),
         }
     }
 

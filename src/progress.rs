@@ -11,19 +11,21 @@ pub struct ProgressSnapshot {
     pub batch_memory_bytes: u64,
     /// Shards, by name.
     pub shards: Vec<ShardProgress>,
-    /// Tables whose snapshots are under way.
+    /// Tables whose snapshots are under way, and those that are being rebuilt.
     pub tables: Vec<TableProgress>,
 }
 
-/// A table that a snapshot reads.
+/// A table that a snapshot reads, or that is being rebuilt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TableProgress {
-    /// The source table, `<shard>:<database>.<table>`.
+    /// The source table, `<shard>:<database>.<table>`; of a rebuild the target.
     pub origin: String,
-    /// Rows read.
+    /// Rows read; of a rebuild those loaded from the lake.
     pub rows: u64,
-    /// Rows that it has, as the source estimates.
+    /// Rows that it has, as the source estimates; of a rebuild those that are to be loaded.
     pub rows_estimated: u64,
+    /// Whether it is a rebuild.
+    pub rebuild: bool,
 }
 
 /// Counters of one shard since the process started.

@@ -13,6 +13,7 @@ mod logging;
 mod outcome;
 mod panic;
 mod progress;
+mod rebuild;
 mod run;
 mod schema;
 mod shell;
@@ -59,6 +60,8 @@ enum Verb {
     Apply(apply::ApplyArgs),
     /// Read tables anew, while everything else goes on.
     Snapshot(snapshot::SnapshotArgs),
+    /// Make tables of the warehouse anew from the lake, while everything else goes on.
+    Rebuild(rebuild::RebuildArgs),
     /// Check configuration, servers, lake and warehouse; report every problem with its mend.
     Check(check::CheckArgs),
     /// Show how far each shard and table is.
@@ -84,6 +87,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Extract(args) => shell.block_on(extract::execute(args, &shell)),
         Verb::Apply(args) => shell.block_on(apply::execute(args, &shell)),
         Verb::Snapshot(args) => shell.block_on(snapshot::execute(args, &shell)),
+        Verb::Rebuild(args) => shell.block_on(rebuild::execute(args, &shell)),
         Verb::Check(args) => shell.block_on(check::execute(args, &shell)),
         Verb::Status(args) => shell.block_on(status::execute(args, &shell)),
         Verb::Verify(args) => shell.block_on(verify::execute(args, &shell)),

@@ -45,6 +45,7 @@ pub(super) fn text(status: &Status) -> String {
     let mut rows = vec![["TABLE", "ORIGINS", "STATE", "VERIFIED THROUGH"].map(str::to_owned).to_vec()];
     rows.extend(status.tables.iter().map(|t| {
         let state = match (t.parked.len(), t.needs_snapshot.len()) {
+            (0, 0) if t.rebuilding => "being rebuilt".to_owned(),
             (0, 0) if !t.reading.is_empty() => format!("{} being read", t.reading.len()),
             (0, 0) => "ok".to_owned(),
             (0, n) => format!("{n} need a snapshot"),

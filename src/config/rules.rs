@@ -89,6 +89,12 @@ impl TableRules {
         })
     }
 
+    /// Whether any table of the group keeps rows that were deleted on the source.
+    pub fn keeps_deleted(&self, group: &str) -> bool {
+        let mut own = self.rules.iter().filter(|r| !r.exclude && r.group == group);
+        own.any(|r| r.deletes != Deletes::Hard)
+    }
+
     /// Names of all groups, without repetition, in the order of the rules.
     pub fn groups(&self) -> Vec<&str> {
         let mut groups: Vec<&str> = Vec::new();

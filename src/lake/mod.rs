@@ -6,6 +6,7 @@
 //! - [`schemas`]: table schemas by id.
 //! - [`parquet`]: rows to files and back.
 //! - [`requests`]: what commands ask of a running extractor.
+//! - [`rebuilds`]: what commands ask of a running applier.
 //! - [`consumers`]: who applies the logs, and how far.
 //! - [`verified`]: up to where tables are known to be equal in the warehouse.
 
@@ -15,6 +16,7 @@ pub mod log;
 pub mod parquet;
 pub mod paths;
 pub mod proof;
+pub mod rebuilds;
 pub mod requests;
 pub mod schemas;
 pub mod store;

@@ -145,6 +145,14 @@ pub fn request(id: &str) -> ObjectPath {
 /// `requests/`
 pub const REQUESTS: &str = "requests/";
 
+/// `rebuilds/<target>.json`: what a command asks of a running applier.
+pub fn rebuild(target: &Target) -> ObjectPath {
+    ObjectPath(format!("rebuilds/{}.json", part(target.as_str())))
+}
+
+/// `rebuilds/`
+pub const REBUILDS: &str = "rebuilds/";
+
 /// `snapshots/<origin>/<seq>.json`: how far a snapshot that is under way has been read. Holds keys, which are row values.
 pub fn snapshot(origin: &Origin, seq: Seq) -> ObjectPath {
     ObjectPath(format!("snapshots/{}/{seq}.json", origin_part(origin)))

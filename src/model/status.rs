@@ -67,6 +67,9 @@ pub struct TableStatus {
     /// Origins whose snapshot is under way.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reading: Vec<String>,
+    /// Whether it is being rebuilt from the lake.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rebuilding: bool,
     /// Origins that stopped arriving, each with its reason and the command that repairs it.
     pub parked: Vec<ParkedOrigin>,
     /// Origins whose old rows need a new snapshot, each with its reason.

@@ -5,6 +5,7 @@ pub mod check;
 pub mod definitions;
 pub mod extract;
 pub mod open;
+pub mod rebuild;
 pub mod request;
 pub mod run;
 pub mod status;

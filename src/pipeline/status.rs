@@ -215,6 +215,7 @@ fn tables(
             table.reading.extend(known.snapshot.iter().map(|_| origin.to_string()));
             table.parked.extend(known.parked.iter().map(note));
             table.needs_snapshot.extend(known.needs_snapshot.iter().map(note));
+            table.rebuilding |= groups.values().any(|state| state.rebuilds.contains_key(&known.target));
             for (group, state) in groups {
                 let Some(exception) = state.exceptions.get(origin) else { continue };
                 if exception.kind != ExceptionKind::Held {

@@ -31,6 +31,8 @@ pub(super) struct CatchUp {
     phase: Phase,
     /// Stands where the phase is.
     cursor: Option<Cursor>,
+    /// It is a place in a rebuild, which stays when it has come to where the group stands.
+    stays: bool,
 }
 
 #[derive(Debug)]
@@ -82,18 +84,23 @@ impl CatchUp {
                 Phase::Following { snapshot: hold::followed(&exception.reason), reason: exception.reason.clone() }
             }
         };
-        Self { origin: origin.clone(), stands: exception.position, phase, cursor: None }
+        Self { origin: origin.clone(), stands: exception.position, phase, cursor: None, stays: false }
+    }
+
+    /// The same as a place in a rebuild.
+    pub(super) fn staying(self) -> Self {
+        Self { stays: true, ..self }
     }
 
     /// An origin that a tick has parked.
     pub(super) fn parked(origin: Origin, stands: LogPosition) -> Self {
-        Self { origin, stands, phase: Phase::Parked, cursor: None }
+        Self { origin, stands, phase: Phase::Parked, cursor: None, stays: false }
     }
 
     /// An origin whose snapshot began at `begun`.
     pub(super) fn held(origin: Origin, begun: LogPosition) -> Self {
         let phase = Phase::Held { loaded: begun, complete: None, look: false };
-        Self { origin, stands: begun, phase, cursor: None }
+        Self { origin, stands: begun, phase, cursor: None, stays: false }
     }
 
     pub(super) fn origin(&self) -> &Origin {
@@ -106,6 +113,16 @@ impl CatchUp {
 
     pub(super) fn has_arrived(&self) -> bool {
         matches!(self.phase, Phase::Arrived)
+    }
+
+    /// A snapshot of it is not applied yet.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.phase, Phase::Held { .. })
+    }
+
+    /// It is where the group stands, and stays.
+    pub(super) fn rests(&self, end: LogPosition) -> bool {
+        self.stays && self.stands >= end && matches!(self.phase, Phase::Following { .. })
     }
 
     /// Where the warehouse has it.
@@ -127,6 +144,7 @@ impl CatchUp {
     pub(super) async fn prepare(&mut self, session: &mut Session<'_>) -> Result<Option<Prepared>, ApplyError> {
         let Some(end) = session.stands(&self.origin.shard) else { return Ok(None) };
         match self.phase {
+            _ if self.rests(end) => Ok(None),
             Phase::Parked | Phase::Arrived => Ok(None),
             Phase::Held { .. } => self.load(session, end).await,
             Phase::Following { .. } => self.follow(session, end).await,
@@ -186,7 +204,7 @@ impl CatchUp {
         let (to, phase) = if begins {
             let phase = Phase::Held { loaded: reached, complete: None, look: true };
             (exception(ExceptionKind::Held, String::new()), phase)
-        } else if reached < end {
+        } else if reached < end || self.stays {
             (exception(ExceptionKind::CatchingUp, reason.clone()), Phase::Following { snapshot, reason })
         } else {
             (None, Phase::Arrived)
@@ -203,7 +221,7 @@ impl CatchUp {
     fn prepared(&self, work: Work, to: Option<Option<Exception>>, stands: LogPosition, phase: Phase) -> Prepared {
         let (origin, from) = (self.origin.clone(), Some(self.stands));
         let change = to.map(|to| ExceptionChange { origin: origin.clone(), from, to });
-        let next = Self { origin, stands, phase, cursor: None };
+        let next = Self { origin, stands, phase, cursor: None, stays: self.stays };
         Prepared { work, change, again_from: None, next }
     }
 

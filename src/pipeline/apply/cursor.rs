@@ -81,7 +81,7 @@ impl Work {
 pub enum Scope {
     /// Those of all of the group's origins but these, which have an exception of their own.
     AllBut(BTreeSet<Origin>),
-    /// Those of one origin that catches up; rows of snapshots are in the target already.
+    /// Those of one origin that catches up; rows of the snapshot that is loaded are in the target already.
     Only {
         /// The origin.
         origin: Origin,
@@ -205,6 +205,14 @@ impl Work {
         }
     }
 
+    /// Makes it the work of a target's shadow; what is another target's goes.
+    pub(super) fn turn_to_shadow(&mut self, target: &Target) {
+        let own = self.tables.remove(target);
+        self.tables = own.into_iter().map(|work| (target.shadow(), work)).collect();
+        self.schemas.retain(|task| task.target == *target);
+        self.schemas.iter_mut().for_each(|task| task.target = target.shadow());
+    }
+
     /// Takes the step as far as it is the scope's, or says that it has to wait for the next tick.
     fn serve(&mut self, step: &Step, place: LogPosition, scope: &Scope) -> bool {
         match scope {
@@ -226,7 +234,8 @@ impl Work {
                     self.held = Some(place);
                     false
                 }
-                Step::File(file) if file.ops.s > 0 => true,
+                // Chunks of the snapshot that is loaded, and of those before it. What was read later is a repair.
+                Step::File(file) if file.ops.s > 0 && loaded.is_some_and(|loaded| file.seqs.0 <= loaded) => true,
                 Step::SnapshotEnd { origin, seq } => {
                     let (origin, seq, cause) = (origin.clone(), *seq, FloorCause::Snapshot);
                     let floor = target.clone().map(|target| Floor { origin, target, seq, cause, committed_at: 0 });
@@ -282,4 +291,4 @@ impl Work {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

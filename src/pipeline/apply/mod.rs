@@ -15,6 +15,7 @@ mod files;
 mod hold;
 mod plan;
 mod read_back;
+mod rebuild;
 mod session;
 mod tick;
 mod waiting;

@@ -14,6 +14,7 @@ use super::{
     cursor::{Cursor, Scope, Work},
     entries::Entries,
     read_back::{Merged, ReadBack},
+    rebuild::Rebuilds,
     tick::{Targets, Tick},
     waiting::Waiting,
 };
@@ -54,7 +55,9 @@ pub(super) struct Session<'a> {
     /// Entries for those that have exceptions.
     entries: Entries,
     /// Origins that have exceptions.
-    behind: BTreeMap<Origin, CatchUp>,
+    pub(super) behind: BTreeMap<Origin, CatchUp>,
+    /// What is being rebuilt.
+    pub(super) rebuilds: Rebuilds,
     /// The last of them that was served.
     turn: Option<Origin>,
 }
@@ -94,6 +97,7 @@ pub(super) async fn run(
         readers: BTreeMap::new(),
         entries: Entries::default(),
         turn: None,
+        rebuilds: Rebuilds::of(state.rebuilds.clone()),
         behind: state.exceptions.iter().map(|(origin, e)| (origin.clone(), CatchUp::of(origin, e))).collect(),
     };
     let worked = session.work(state, backoff).await;
@@ -191,10 +195,11 @@ impl Session<'_> {
                 self.perform(tick).await?;
                 moved = Instant::now();
                 backoff.reset();
-            } else if drained && !self.catch_up().await? {
+            } else if drained && !self.catch_up().await? && !self.rebuild(drained).await? {
                 return Ok(());
             }
-            let more = self.catch_up().await?;
+            let caught_up = self.catch_up().await?;
+            let more = self.rebuild(drained).await? || caught_up;
             self.caught_up();
             self.tell_waiting();
             if !drained && !more {
@@ -270,7 +275,7 @@ impl Session<'_> {
         }
         let moves = self.readers.iter().filter_map(|(shard, r)| r.next_move(shard, &work)).collect();
         let exceptions = work.begun.iter().filter_map(|(origin, begun)| self.hold(origin, *begun)).collect();
-        Ok(Tick { work, moves, exceptions, began, again_from: BTreeMap::new() })
+        Ok(Tick { work, moves, exceptions, began, ..Tick::default() })
     }
 
     async fn perform(&mut self, tick: Tick) -> Result<(), ApplyError> {
@@ -313,7 +318,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn count_parked(&self) {
+    pub(super) fn count_parked(&self) {
         let owned = || self.behind.iter().filter(|(origin, _)| self.apply.owns(origin));
         let parked: BTreeSet<Origin> = owned().filter(|(_, c)| c.is_parked()).map(|(o, _)| o.clone()).collect();
         self.figures.parked(parked.len() as u64);
@@ -421,6 +426,11 @@ impl Session<'_> {
     pub(super) async fn entry(&mut self, shard: &Shard, number: u64) -> Result<Option<Arc<Entry>>, ApplyError> {
         let Some(log_id) = self.log_id(shard) else { return Ok(None) };
         self.entries.read(self.apply, shard, &log_id, number).await
+    }
+
+    /// Shards whose logs are open.
+    pub(super) fn shards(&self) -> BTreeSet<Shard> {
+        self.readers.keys().cloned().collect()
     }
 
     /// Where the group stands in a shard's log, for an origin that catches up with it. `None` while the cursor is ahead of what the

@@ -10,6 +10,7 @@ mod keys;
 mod long_values;
 mod mariadb;
 mod metrics;
+mod rebuild;
 mod scene;
 mod schema;
 mod snapshot;

@@ -448,19 +448,16 @@ fn what_differs_is_repaired_in_postgres() -> Result<()> {
 }
 
 #[test]
-#[ignore = "checksums were not proven on the stand-in yet"]
 fn every_type_is_equal_in_redshift() -> Result<()> {
     every_type(Engine::Redshift)
 }
 
 #[test]
-#[ignore = "checksums were not proven on the stand-in yet"]
 fn each_difference_in_a_large_table_is_found_in_redshift() -> Result<()> {
     finds_each(Engine::Redshift)
 }
 
 #[test]
-#[ignore = "checksums were not proven on the stand-in yet"]
 fn keys_of_every_kind_are_compared_in_redshift() -> Result<()> {
     keys_of_every_kind(Engine::Redshift)
 }

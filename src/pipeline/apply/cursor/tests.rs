@@ -1,15 +1,15 @@
 use super::*;
 use crate::model::{Entry, EntryKind, FloorCause, OpCounts, Position, entry::FORMAT};
 
-fn shard() -> Shard {
+pub(in crate::pipeline::apply) fn shard() -> Shard {
     Shard::new("s1")
 }
 
-fn origin(table: &str) -> Origin {
+pub(in crate::pipeline::apply) fn origin(table: &str) -> Origin {
     Origin::new(&shard(), "shop", table)
 }
 
-fn file(table: &str, seq: i64, bytes: u64) -> Step {
+pub(in crate::pipeline::apply) fn file(table: &str, seq: i64, bytes: u64) -> Step {
     Step::File(FileStep {
         origin: origin(table),
         target: Target::new(table),
@@ -25,7 +25,7 @@ fn file(table: &str, seq: i64, bytes: u64) -> Step {
     })
 }
 
-fn schema(table: &str, seq: i64, added: &[&str]) -> Step {
+pub(in crate::pipeline::apply) fn schema(table: &str, seq: i64, added: &[&str]) -> Step {
     Step::Schema {
         origin: origin(table),
         target: Target::new(table),
@@ -35,7 +35,7 @@ fn schema(table: &str, seq: i64, added: &[&str]) -> Step {
     }
 }
 
-fn floor(table: &str, seq: i64) -> Step {
+pub(in crate::pipeline::apply) fn floor(table: &str, seq: i64) -> Step {
     Step::Floor(Floor {
         origin: origin(table),
         target: Target::new(table),
@@ -45,7 +45,7 @@ fn floor(table: &str, seq: i64) -> Step {
     })
 }
 
-fn entry(number: u64, steps: Vec<Step>) -> Entry {
+pub(in crate::pipeline::apply) fn entry(number: u64, steps: Vec<Step>) -> Entry {
     Entry {
         format: FORMAT,
         features: vec![],
@@ -145,17 +145,17 @@ fn an_origin_with_an_exception_is_left_to_its_own_cursor() {
     assert_eq!(one.tables.keys().map(Target::as_str).collect::<Vec<_>>(), ["a"]);
 }
 
-fn chunk(table: &str, seq: i64) -> Step {
+pub(in crate::pipeline::apply) fn chunk(table: &str, seq: i64) -> Step {
     let Step::File(mut chunk) = file(table, seq, 1) else { unreachable!() };
     chunk.ops = OpCounts { s: 1, ..OpCounts::default() };
     Step::File(chunk)
 }
 
-fn begin(table: &str, seq: i64) -> Step {
+pub(in crate::pipeline::apply) fn begin(table: &str, seq: i64) -> Step {
     Step::SnapshotBegin { origin: origin(table), seq: Seq(seq) }
 }
 
-fn end(table: &str, seq: i64) -> Step {
+pub(in crate::pipeline::apply) fn end(table: &str, seq: i64) -> Step {
     Step::SnapshotEnd { origin: origin(table), seq: Seq(seq) }
 }
 
@@ -206,4 +206,27 @@ fn following_stops_where_a_snapshot_begins_that_is_not_loaded() {
         let work = take(&mut c, 100, &only("a", loaded));
         assert_eq!((work.held, c.position(), files(&work, "a")), (Some(place), place, taken));
     }
+}
+
+/// Rows that were read to repair them look like a chunk; they are no part of a snapshot that is loaded.
+#[test]
+fn repairs_behind_a_loaded_snapshot_are_followed() {
+    let mut entries = snapshot_of_a();
+    entries.push(entry(3, vec![chunk("a", 9), file("a", 10, 1)]));
+    let work = take(&mut cursor(entries.clone()), 100, &only("a", Some(5)));
+    assert_eq!(files(&work, "a"), [1, 4, 7, 8, 9, 10]);
+    let behind = entries.split_off(2);
+    let mut c = Cursor::new(shard(), "log".into(), LogPosition { entry: 3, step: 0 });
+    behind.into_iter().for_each(|e| c.push(e));
+    assert_eq!(files(&take(&mut c, 100, &only("a", None)), "a"), [9, 10]);
+}
+
+#[test]
+fn the_work_of_a_shadow_is_its_targets_alone() {
+    let steps = vec![file("a", 1, 1), schema("a", 2, &[]), file("b", 3, 1), schema("b", 4, &[])];
+    let mut work = take(&mut cursor(vec![entry(1, steps)]), 100, &all());
+    work.turn_to_shadow(&Target::new("a"));
+    let shadow = Target::new("a").shadow();
+    assert_eq!(work.tables.keys().collect::<Vec<_>>(), [&shadow]);
+    assert_eq!(work.schemas.iter().map(|task| &task.target).collect::<Vec<_>>(), [&shadow]);
 }
