@@ -6,6 +6,7 @@
 
 mod columns;
 mod lag;
+mod polls;
 mod snapshots;
 mod verify;
 
@@ -32,6 +33,7 @@ use crate::{
 
 use columns::CountedColumns;
 use lag::Reach;
+pub use polls::PollMetrics;
 pub use snapshots::SnapshotMetrics;
 
 /// Prefix of every name.
@@ -171,6 +173,7 @@ pub struct Metrics {
     batch_memory: Gauge,
     batch_memory_max: Gauge,
     snapshots: snapshots::Snapshots,
+    polls: polls::Polls,
     verified: verify::Verified,
 }
 
@@ -281,6 +284,7 @@ impl Metrics {
             shards: Mutex::new(BTreeMap::new()),
             groups: Mutex::new(BTreeMap::new()),
             snapshots: snapshots::Snapshots::register(&mut r),
+            polls: polls::Polls::register(&mut r),
             verified: verify::Verified::register(&mut r),
             registry: r,
         }
@@ -356,6 +360,16 @@ impl Metrics {
         self.snapshots.begin(origin, rows, estimated)
     }
 
+    /// A table is asked again and again, whose last complete round began at `began` (UTC microseconds).
+    pub fn polled(&self, origin: &Origin, began: i64) -> PollMetrics {
+        self.polls.table(origin, began)
+    }
+
+    /// A table is not asked any more.
+    pub fn polled_no_more(&self, origin: &Origin) {
+        self.polls.forget(origin);
+    }
+
     /// Counts an error.
     pub fn error(&self, stage: Stage, kind: ErrorKind) {
         self.errors.get_or_create(&ByError { stage, kind }).inc();
@@ -407,6 +421,7 @@ impl Metrics {
             }
         }
         self.snapshots.show();
+        self.polls.show(now);
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -10,6 +10,7 @@ mod glob;
 mod lake;
 mod limits;
 mod load;
+mod poll;
 mod problem;
 mod redshift;
 mod reference;
@@ -36,6 +37,7 @@ pub use columns::{ColumnRule, DistKey, Encoding, REDSHIFT_TEXT_BYTES_MAX, SORT_K
 pub use glob::Pattern;
 pub use lake::{Codec, Lake, LakeUrl, MadeFor};
 pub use limits::{Limits, Log, LogFormat};
+pub use poll::{Mode, Poll, Polled, Polls, TableMode};
 pub use problem::{Misfit, Problem, Problems};
 pub use redshift::{RedshiftLogin, RedshiftSettings, RedshiftTls, RedshiftUrl};
 pub use reference::Env;
@@ -78,6 +80,9 @@ pub struct Config {
     /// How tables are read whose rows are not in the lake yet.
     #[serde(default)]
     pub snapshot: Snapshot,
+    /// How often sources are asked whose binlog cannot be followed.
+    #[serde(default)]
+    pub poll: Poll,
     /// Comparing sources and warehouse in the background.
     #[serde(default)]
     pub verify: Verify,

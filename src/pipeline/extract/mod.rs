@@ -21,6 +21,7 @@ mod cut;
 mod decoder;
 mod error;
 mod files;
+mod poll;
 mod session;
 mod snapshot;
 mod tables;
@@ -38,7 +39,7 @@ pub(in crate::pipeline) use tables::policies;
 use crate::{
     backoff::Backoff,
     batch::Budget,
-    config::TableRules,
+    config::{self, TableRules},
     lake::{Clock, LogWriter, OpenOptions, Schemas, Store, WriterId, parquet::Form},
     metrics::{ErrorKind, Metrics},
     model::{Digest, Shard},
@@ -56,6 +57,8 @@ pub struct Extract {
     pub identity: Identity,
     /// Where a shard without a log begins.
     pub start: StartPoint,
+    /// How tables are asked, where the binlog is not followed.
+    pub polls: Option<config::Polls>,
     /// How tables are read by snapshots.
     pub snapshots: SnapshotOptions,
     /// Which tables are captured.
@@ -110,7 +113,8 @@ const SUSPECT_ATTEMPTS: u32 = 6;
 pub async fn run(extract: Extract) -> Result<(), ExtractError> {
     let mut backoff = Backoff::new(extract.patience);
     let mut stop = extract.stop.clone();
-    let mut state = State { log: None, sessions: 0, take_over: extract.take_over };
+    let begun = extract.clock.unix_micros();
+    let mut state = State { log: None, sessions: 0, take_over: extract.take_over, begun };
     loop {
         let failed = match attempt(&extract, &mut state, &mut backoff).await {
             Ok(()) => return Ok(()),
@@ -145,6 +149,8 @@ struct State {
     /// Sessions so far: part of file names, so that no session meets what an earlier one left behind.
     sessions: u32,
     take_over: bool,
+    /// When extraction began, by our clock: with `once` tables are asked that were not asked since.
+    begun: i64,
 }
 
 /// Connects, takes the log where it is not ours yet, and runs one session. The source comes first: a log is not claimed over and
@@ -152,7 +158,10 @@ struct State {
 async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) -> Result<(), ExtractError> {
     // Each time: the server behind an address may be another one after a failover. Before the log is touched: a source that
     // cannot be read must not fence a writer that can.
-    preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?;
+    match extract.polls {
+        None => preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?,
+        Some(_) => preflight::require_readable(&extract.shard, &extract.address).await?,
+    }
     let conn = extract.address.connect().await?;
     let log = match &mut state.log {
         Some(log) => log,
@@ -164,7 +173,8 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
     // It is ours now. Whoever takes it from us later is not fenced in turn.
     state.take_over = false;
     state.sessions += 1;
-    session::run(extract, conn, log, state.sessions, backoff).await?;
+    let number = session::Number { session: state.sessions, begun: state.begun };
+    session::run(extract, conn, log, number, backoff).await?;
     release(state.log.take()).await
 }
 
