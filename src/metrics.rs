@@ -27,6 +27,7 @@ use prometheus_client::{
 };
 
 use crate::{
+    live::Live,
     model::{OpCounts, Origin, Shard, Target},
     progress::{ProgressSnapshot, ShardProgress},
 };
@@ -175,6 +176,7 @@ pub struct Metrics {
     snapshots: snapshots::Snapshots,
     polls: polls::Polls,
     verified: verify::Verified,
+    live: Live,
 }
 
 impl fmt::Debug for Metrics {
@@ -286,8 +288,14 @@ impl Metrics {
             snapshots: snapshots::Snapshots::register(&mut r),
             polls: polls::Polls::register(&mut r),
             verified: verify::Verified::register(&mut r),
+            live: Live::default(),
             registry: r,
         }
+    }
+
+    /// What is no number: phases, positions, parked tables. It travels with the figures, to the same places.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 
     fn known_shards(&self) -> MutexGuard<'_, BTreeMap<String, ShardMetrics>> {
@@ -302,6 +310,7 @@ impl Metrics {
     /// A source table was compared with the warehouse.
     pub fn verified(&self, origin: &crate::model::Origin, found: &crate::model::VerifiedTable) {
         self.verified.count(origin, found);
+        self.live.verified(origin, found);
     }
 
     /// Handles of one shard. The same shard always gets the same counters.

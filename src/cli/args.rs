@@ -58,6 +58,9 @@ pub(super) struct ConfigArgs {
     /// Name of the pipeline, the first folder in the lake. Replaces pipeline.
     #[arg(long, value_name = "NAME", env = "TAILWATER_PIPELINE", help_heading = "Configuration")]
     pipeline: Option<String>,
+    /// Address for metrics, probes and the live page, such as 0.0.0.0:8245, or off. Replaces http.listen.
+    #[arg(long, value_name = "ADDRESS", env = "TAILWATER_HTTP", help_heading = "Configuration")]
+    http: Option<String>,
 }
 
 impl ConfigArgs {
@@ -70,6 +73,7 @@ impl ConfigArgs {
             lake: self.lake.clone(),
             warehouse: self.warehouse.clone(),
             start: self.start.clone(),
+            http: self.http.clone(),
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::{Failure, ProgressMode, args::ConfigArgs, shell::Shell, signals};
 use crate::{
     config::{Config, Problem, Role},
+    live::Recent,
     metrics::Metrics,
     model::Shard,
 };
@@ -30,6 +31,8 @@ pub struct Job {
     pub metrics: Arc<Metrics>,
     /// How progress is shown.
     pub progress: ProgressMode,
+    /// Warnings and errors that were logged.
+    pub recent: Arc<Recent>,
     /// Becomes `true` when the process is asked to stop.
     pub stop: watch::Receiver<bool>,
 }
@@ -38,7 +41,8 @@ impl Job {
     /// Reads the configuration, starts logging, listens for stop signals.
     pub(super) fn prepare(shell: &Shell, args: &ConfigArgs, role: Role) -> Result<Self, Failure> {
         let config = shell.config(args, role)?;
-        let progress = ProgressMode::choose(shell.start_logging(&config)?.is_json());
+        let logging = shell.start_logging(&config)?;
+        let (progress, recent) = (ProgressMode::choose(logging.is_json()), logging.recent());
         let rules = config.table_rules();
         Ok(Self {
             hostname: hostname(),
@@ -48,6 +52,7 @@ impl Job {
             groups: rules.groups().into_iter().map(str::to_owned).collect(),
             metrics: Arc::new(Metrics::new()),
             progress,
+            recent,
             stop: signals::stop_on_signal()?,
             config,
         })

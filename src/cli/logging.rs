@@ -2,15 +2,24 @@
 
 use std::{
     io::{self, Write},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    filter::Targets,
+    fmt,
+    layer::{Layer, SubscriberExt},
+    util::SubscriberInitExt,
+};
 
 use super::Failure;
-use crate::{config::Log, exit::Exit};
+use crate::{
+    config::Log,
+    exit::Exit,
+    live::{Recent, RecentLayer},
+};
 
 /// The progress line, when one is drawn. Logs and the line share the terminal: a log line must push it down.
 static BAR: OnceLock<MultiProgress> = OnceLock::new();
@@ -19,9 +28,15 @@ static BAR: OnceLock<MultiProgress> = OnceLock::new();
 #[derive(Debug)]
 pub(super) struct Logging {
     json: bool,
+    recent: Arc<Recent>,
 }
 
 impl Logging {
+    /// The warnings and errors that were logged.
+    pub(super) fn recent(&self) -> Arc<Recent> {
+        Arc::clone(&self.recent)
+    }
+
     /// Whether lines are JSON.
     pub(super) fn is_json(&self) -> bool {
         self.json
@@ -39,19 +54,22 @@ pub(super) fn start(level: &str, json: bool, colour: bool) -> Result<Logging, Fa
         .map_err(|m| Failure::new(Exit::Usage, anyhow::anyhow!("--log-level: {}", m.what)).hint(m.mend))?;
     let filter = filter(level)
         .map_err(|e| Failure::new(Exit::Usage, anyhow::Error::new(e).context("--log-level is not understood")))?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let recent = Arc::new(Recent::default());
+    // What the page shows does not depend on what is logged.
+    let noted = RecentLayer(Arc::clone(&recent)).with_filter(LevelFilter::WARN);
+    let registry = tracing_subscriber::registry().with(noted);
     // `try_init` fails only where a subscriber is installed already, as in tests.
     let _ = match json {
         true => {
             let layer = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
-            registry.with(layer.with_writer(writer)).try_init()
+            registry.with(layer.with_writer(writer).with_filter(filter)).try_init()
         }
         false => {
             let layer = fmt::layer().compact().with_target(false).with_ansi(colour);
-            registry.with(layer.with_writer(writer)).try_init()
+            registry.with(layer.with_writer(writer).with_filter(filter)).try_init()
         }
     };
-    Ok(Logging { json })
+    Ok(Logging { json, recent })
 }
 
 /// A bare level is meant for Tailwater; the libraries below it are heard from `warn` on.

@@ -34,6 +34,7 @@ pub use progress::ProgressMode;
 use crate::{
     config::mask_urls,
     exit::Exit,
+    http::{Access, Bound, Site},
     pipeline::run::{self as process, Plan},
 };
 
@@ -98,7 +99,20 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 /// Runs a job to its end and shows its progress meanwhile.
 async fn start(job: Job) -> Result<Exit, Failure> {
     let (metrics, mode) = (Arc::clone(&job.metrics), job.progress);
-    progress::beside(metrics, mode, carry_out(job)).await
+    // Before anything else: a port that is taken must not show when the lake is claimed already.
+    let port = Bound::open(&job.config.http).await.map_err(|e| {
+        let mend = e.mend();
+        Failure::new(Exit::Io, e).hint(mend)
+    })?;
+    let serving = port.map(|port| {
+        let access = Access::new(job.config.http.token.as_ref(), port.address());
+        port.serve(Arc::new(Site::new(&job.config, access, Arc::clone(&metrics), Arc::clone(&job.recent))))
+    });
+    let outcome = progress::beside(metrics, mode, carry_out(job)).await;
+    if let Some(serving) = serving {
+        serving.end().await;
+    }
+    outcome
 }
 
 /// Runs a job to its end.

@@ -18,6 +18,7 @@ use crate::{
     batch::Budget,
     config::{Config, TableRules},
     lake::{Schemas, Store, StoreError, SystemClock, WriterId},
+    live::Phase,
     metrics::Metrics,
     model::Shard,
     warehouse::WarehouseError,
@@ -173,6 +174,7 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
     let cores = available_parallelism().map_or(1, NonZero::get);
     let (budget, encoders) = (Budget::new(to_usize(config.limits.batch_memory.bytes())), Encoders::new(cores));
     for source in config.source.iter().filter(|s| plan.shards.contains(&s.shard())) {
+        plan.metrics.live().shard(&source.shard()).expect();
         let extract = Extract {
             shard: source.shard(),
             address: open::address(source),
@@ -202,7 +204,10 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
         };
         tasks.spawn(async move {
             let shard = extract.shard.clone();
-            Ended::Extract(extract::run(extract).await.map_err(|e| RunError::Extract { shard, source: Box::new(e) }))
+            let live = extract.metrics.live().shard(&shard);
+            let ended = extract::run(extract).await;
+            live.enter(Phase::Ended);
+            Ended::Extract(ended.map_err(|e| RunError::Extract { shard, source: Box::new(e) }))
         });
     }
 }
@@ -230,7 +235,10 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
         };
         tasks.spawn(async move {
             let group = apply.group.clone();
-            Ended::Apply(apply::run(apply).await.map_err(|e| RunError::Apply { group, source: Box::new(e) }))
+            let live = apply.metrics.live().group(&group);
+            let ended = apply::run(apply).await;
+            live.enter(Phase::Ended);
+            Ended::Apply(ended.map_err(|e| RunError::Apply { group, source: Box::new(e) }))
         });
     }
     Ok(())

@@ -41,6 +41,7 @@ use crate::{
     batch::Budget,
     config::{self, TableRules},
     lake::{Clock, LogWriter, OpenOptions, Schemas, Store, WriterId, parquet::Form},
+    live::Phase,
     metrics::{ErrorKind, Metrics},
     model::{Digest, Shard},
     source::mysql::{connect::Address, preflight, start::StartPoint, stream::Identity},
@@ -113,6 +114,7 @@ const SUSPECT_ATTEMPTS: u32 = 6;
 pub async fn run(extract: Extract) -> Result<(), ExtractError> {
     let mut backoff = Backoff::new(extract.patience);
     let mut stop = extract.stop.clone();
+    let live = extract.metrics.live().shard(&extract.shard);
     let begun = extract.clock.unix_micros();
     let mut state = State { log: None, sessions: 0, take_over: extract.take_over, begun };
     loop {
@@ -129,8 +131,10 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
         if matches!(failed, ExtractError::Log(_)) {
             // Opening it anew finds out where it stands.
             state.log = None;
+            live.unclaimed();
         }
         let error = crate::errors::chain(&failed);
+        live.failed(error.clone());
         tracing::warn!(shard = %extract.shard, error, ?pause, "extraction failed; resuming from the log");
         let stopped = tokio::select! {
             () = tokio::time::sleep(pause) => false,
@@ -156,6 +160,8 @@ struct State {
 /// Connects, takes the log where it is not ours yet, and runs one session. The source comes first: a log is not claimed over and
 /// over while the source is away.
 async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) -> Result<(), ExtractError> {
+    let live = extract.metrics.live().shard(&extract.shard);
+    live.enter(Phase::Connecting);
     // Each time: the server behind an address may be another one after a failover. Before the log is touched: a source that
     // cannot be read must not fence a writer that can.
     match extract.polls {
@@ -165,7 +171,10 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
     let conn = extract.address.connect().await?;
     let log = match &mut state.log {
         Some(log) => log,
-        none => match open_log(extract, state.take_over).await? {
+        none => match {
+            live.enter(Phase::Claiming);
+            open_log(extract, state.take_over).await?
+        } {
             Some(log) => none.insert(log),
             None => return Ok(()),
         },
@@ -173,6 +182,8 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
     // It is ours now. Whoever takes it from us later is not fenced in turn.
     state.take_over = false;
     state.sessions += 1;
+    live.claimed(log.number(), log.position(), log.catalog());
+    live.enter(Phase::Running);
     let number = session::Number { session: state.sessions, begun: state.begun };
     session::run(extract, conn, log, number, backoff).await?;
     release(state.log.take()).await

@@ -5,6 +5,7 @@
 
 mod definitions;
 mod down;
+mod http;
 mod keys;
 mod long_values;
 mod mariadb;
