@@ -8,59 +8,47 @@ use std::{
     },
 };
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
-};
+use prometheus_client::metrics::{counter::Counter, family::Family};
 
+use super::{
+    bounded::by_table,
+    labels::{ByPollRows, ByShard, ByTable},
+    register::{Register, Seconds},
+};
 use crate::model::Origin;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByTable {
-    shard: String,
-    table: String,
-}
-
-impl ByTable {
-    fn of(origin: &Origin) -> Self {
-        Self { shard: origin.shard.to_string(), table: format!("{}.{}", origin.database, origin.table) }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByOutcome {
-    shard: String,
-    table: String,
-    /// What became of a row that a round read.
-    outcome: &'static str,
-}
-
-type Age = Gauge<f64, std::sync::atomic::AtomicU64>;
-
 /// Figures of all tables that are asked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Polls {
     tables: Arc<Mutex<BTreeMap<Origin, Arc<AtomicI64>>>>,
-    rounds: Family<ByTable, Counter>,
-    failures: Family<ByTable, Counter>,
-    rows: Family<ByOutcome, Counter>,
-    age: Family<ByTable, Age>,
+    rounds: Family<ByShard, Counter>,
+    failures: Family<ByShard, Counter>,
+    rows: Family<ByPollRows, Counter>,
+    age: Family<ByTable, Seconds>,
 }
 
 impl Polls {
-    pub(super) fn register(registry: &mut Registry) -> Self {
-        let all = Self::default();
-        let help = "Complete rounds over a table that is asked again and again";
-        registry.register("poll_rounds", help, all.rounds.clone());
-        let help = "Interruptions of rounds; each is tried again";
-        registry.register("poll_failures", help, all.failures.clone());
-        let help = "Rows that rounds for what is new have read, by whether they had to be written";
-        registry.register("poll_rows", help, all.rows.clone());
-        let help =
-            "Seconds since the last complete round over a table began; before the first one since the table was found";
-        registry.register("poll_age_seconds", help, all.age.clone());
-        all
+    pub(super) fn register(r: &mut Register) -> Self {
+        Self {
+            tables: Arc::default(),
+            rounds: r.add("poll_rounds", "Complete rounds over tables that are read again and again", Family::default()),
+            failures: r.add(
+                "poll_failures",
+                "Interruptions of rounds over tables that are read again and again; each is tried again",
+                Family::default(),
+            ),
+            rows: r.add(
+                "poll_rows",
+                "Rows that rounds with mode = \"incremental\" have read, by whether they had to be written or the log had them",
+                Family::default(),
+            ),
+            age: r.add(
+                "poll_age_seconds",
+                "Age of what a table that is read again and again shows: time since its last complete round began, and before the \
+                 first one since it was found",
+                Family::default(),
+            ),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<Origin, Arc<AtomicI64>>> {
@@ -69,16 +57,13 @@ impl Polls {
     }
 
     pub(super) fn table(&self, origin: &Origin, began: i64) -> PollMetrics {
-        let by = ByTable::of(origin);
-        let rows = |outcome| {
-            let (shard, table) = (by.shard.clone(), by.table.clone());
-            self.rows.get_or_create_owned(&ByOutcome { shard, table, outcome })
-        };
+        let shard = origin.shard.to_string();
+        let rows = |outcome| self.rows.get_or_create_owned(&ByPollRows { shard: shard.clone(), outcome });
         let reached = Arc::clone(self.known().entry(origin.clone()).or_default());
         reached.store(began, Ordering::Relaxed);
         PollMetrics {
-            rounds: self.rounds.get_or_create_owned(&by),
-            failures: self.failures.get_or_create_owned(&by),
+            rounds: self.rounds.get_or_create_owned(&ByShard { shard: shard.clone() }),
+            failures: self.failures.get_or_create_owned(&ByShard { shard: shard.clone() }),
             written: rows("written"),
             known: rows("known"),
             began: reached,
@@ -86,16 +71,16 @@ impl Polls {
     }
 
     pub(super) fn forget(&self, origin: &Origin) {
-        if self.known().remove(origin).is_some() {
-            self.age.remove(&ByTable::of(origin));
-        }
+        self.known().remove(origin);
     }
 
     /// Brings the ages up to date; to be done before they are shown. `now` in UTC microseconds.
     pub(super) fn show(&self, now: i64) {
-        for (origin, began) in self.known().iter() {
-            let age = (now - began.load(Ordering::Relaxed)).max(0);
-            self.age.get_or_create(&ByTable::of(origin)).set(age as f64 / 1e6);
+        let known = self.known();
+        let age = |began: &AtomicI64| (now - began.load(Ordering::Relaxed)).max(0) as f64 / 1e6;
+        self.age.clear();
+        for (by, age) in by_table(known.iter().map(|(origin, began)| (ByTable::of(origin), age(began))), f64::max) {
+            self.age.get_or_create(&by).set(age);
         }
     }
 }
@@ -122,7 +107,7 @@ impl PollMetrics {
         self.failures.inc();
     }
 
-    /// Rows were read: so many were new, and so many the log had already.
+    /// Rows were read: so many were written, and so many the log had already.
     pub fn rows(&self, written: u64, known: u64) {
         self.written.inc_by(written);
         self.known.inc_by(known);
@@ -142,7 +127,7 @@ mod tests {
         table.failed();
         let text = metrics.exposition(61_000_000);
         assert!(text.contains("tailwater_poll_age_seconds{shard=\"s1\",table=\"shop.orders\"} 60.0"), "{text}");
-        assert!(text.contains("tailwater_poll_failures_total{shard=\"s1\",table=\"shop.orders\"} 1"), "{text}");
+        assert!(text.contains("tailwater_poll_failures_total{shard=\"s1\"} 1"), "{text}");
         table.complete(60_000_000);
         table.rows(3, 4);
         let text = metrics.exposition(61_000_000);

@@ -498,6 +498,9 @@ impl Decoder {
         let reached = polling.tables.iter().filter(|(i, _)| !parked(i)).map(|(_, p)| p.began).min();
         let Some(reached) = reached.filter(|reached| *reached > polling.reached) else { return };
         let complete = polling.tables.values().any(|p| p.has_state);
+        if let Some(every) = polling.tables.values().map(|p| p.how.interval).max() {
+            self.metrics.asked_every(every);
+        }
         if let Some(polling) = &mut self.polling {
             polling.reached = reached;
         }
