@@ -15,6 +15,7 @@ mod labels;
 mod lag;
 mod latency;
 mod parked;
+mod polls;
 mod process;
 mod rebuilds;
 mod register;
@@ -39,6 +40,7 @@ use prometheus_client::{
 
 pub use apply::{GroupMetrics, TargetMetrics, TickTimes};
 pub use labels::{ErrorKind, Half, MergePhase, Stage, ValuePolicy, Wait};
+pub use polls::PollMetrics;
 pub use rebuilds::RebuildMetrics;
 pub use register::Described;
 pub use shard::ShardMetrics;
@@ -71,6 +73,7 @@ pub struct Metrics {
     errors: errors::Errors,
     snapshots: snapshots::Snapshots,
     rebuilds: rebuilds::Rebuilds,
+    polls: polls::Polls,
     verified: verify::Verified,
     live: Live,
 }
@@ -109,6 +112,7 @@ impl Metrics {
             errors: errors::Errors::register(&mut r),
             snapshots: snapshots::Snapshots::register(&mut r),
             rebuilds: rebuilds::Rebuilds::register(&mut r),
+            polls: polls::Polls::register(&mut r),
             verified: verify::Verified::register(&mut r),
             live: Live::default(),
             described: r.described,
@@ -206,6 +210,16 @@ impl Metrics {
         self.rebuilds.begin(target)
     }
 
+    /// A table is asked again and again, whose last complete round began at `began` (UTC microseconds).
+    pub fn polled(&self, origin: &Origin, began: i64) -> PollMetrics {
+        self.polls.table(origin, began)
+    }
+
+    /// A table is not asked any more.
+    pub fn polled_no_more(&self, origin: &Origin) {
+        self.polls.forget(origin);
+    }
+
     /// Counts an error.
     pub fn error(&self, stage: Stage, kind: ErrorKind) {
         self.errors.error(stage, kind);
@@ -249,6 +263,7 @@ impl Metrics {
         self.groups.show(now);
         self.parked.show();
         self.snapshots.show();
+        self.polls.show(now);
         self.verified.show();
         self.process.show();
         let mut text = String::new();

@@ -55,6 +55,9 @@ pub struct ShardProgress {
     pub lag_stored_seconds: Option<f64>,
     /// Stored → applied; `None` before it began or where nothing applies.
     pub lag_applied_seconds: Option<f64>,
+    /// Longest time between two rounds, where tables are read again and again: so late it is by its configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_every_seconds: Option<f64>,
 }
 
 impl ShardProgress {

@@ -61,6 +61,7 @@ fn of_extract(error: &ExtractError) -> Verdict {
         ExtractError::Log(e) => of_log(e),
         ExtractError::Store(e) | ExtractError::Schema(SchemaError::Store(e)) => (of_store(e), None),
         ExtractError::Assembler(_) | ExtractError::Schema(_) | ExtractError::Parquet(_) => (Exit::Data, None),
+        ExtractError::Unfollowed { .. } => (Exit::Config, None),
         ExtractError::RolledBackRows { .. } | ExtractError::StatementDml { .. } => (Exit::Data, None),
         ExtractError::Interrupted
         | ExtractError::StreamEnded

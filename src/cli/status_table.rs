@@ -37,6 +37,9 @@ pub(super) fn text(status: &Status) -> String {
         if let Some(trouble) = &s.trouble {
             let _ = writeln!(out, "  {}: {trouble}", s.shard);
         }
+        for text in &s.not_seen {
+            let _ = writeln!(out, "  {}: its binlog is not followed; not seen in {text}", s.shard);
+        }
         if let Some(source) = s.source_position.as_ref().filter(|p| **p != s.position) {
             let _ = writeln!(out, "  {}: the source is at {}", s.shard, shorten(source));
         }

@@ -11,6 +11,7 @@ mod http;
 mod lake;
 mod limits;
 mod load;
+mod poll;
 mod problem;
 mod redshift;
 mod reference;
@@ -38,6 +39,7 @@ pub use glob::Pattern;
 pub use http::{Http, Listen, PORT as HTTP_PORT};
 pub use lake::{Codec, Lake, LakeUrl, MadeFor};
 pub use limits::{Limits, Log, LogFormat};
+pub use poll::{Mode, Poll, Polled, Polls, TableMode};
 pub use problem::{Misfit, Problem, Problems};
 pub use redshift::{RedshiftLogin, RedshiftSettings, RedshiftTls, RedshiftUrl};
 pub use reference::Env;
@@ -80,6 +82,9 @@ pub struct Config {
     /// How tables are read whose rows are not in the lake yet.
     #[serde(default)]
     pub snapshot: Snapshot,
+    /// How often sources are asked whose binlog cannot be followed.
+    #[serde(default)]
+    pub poll: Poll,
     /// Comparing sources and warehouse in the background.
     #[serde(default)]
     pub verify: Verify,

@@ -158,6 +158,11 @@ pub fn snapshot(origin: &Origin, seq: Seq) -> ObjectPath {
     ObjectPath(format!("snapshots/{}/{seq}.json", origin_part(origin)))
 }
 
+/// `polls/<origin>.json`: up to where a table has been read that is asked again and again. Holds keys, which are row values.
+pub fn poll(origin: &Origin) -> ObjectPath {
+    ObjectPath(format!("polls/{}.json", origin_part(origin)))
+}
+
 /// `verified/<shard>.json`: up to where the shard's tables are known to be equal in the warehouse.
 pub fn verified(shard: &Shard) -> ObjectPath {
     ObjectPath(format!("verified/{}.json", part(shard.as_str())))

@@ -34,6 +34,9 @@ pub struct ShardStatus {
     pub head: u64,
     /// Entries that each group has applied.
     pub applied: Vec<GroupPosition>,
+    /// What its targets do not learn of, where its binlog is not followed, with the number of tables.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_seen: Vec<String>,
     /// Latest commit time in the log, UTC microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub committed_at: Option<i64>,

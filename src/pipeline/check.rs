@@ -15,7 +15,7 @@ use super::{
     status::{self, Groups},
 };
 use crate::{
-    config::{Config, Source},
+    config::{Config, Source, TableMode},
     errors::chain,
     lake::{
         Store,
@@ -24,7 +24,7 @@ use crate::{
     },
     model::{Finding, Severity, Shard},
     source::mysql::{
-        preflight::{Server, preflight},
+        preflight::{Asked, Server, preflight, preflight_asked},
         start::{self, StartError, StartPoint},
     },
 };
@@ -40,7 +40,7 @@ const LAKE: &str = "lake";
 const WAREHOUSE: &str = "warehouse";
 
 /// What a source and its log say of each other.
-struct Asked {
+struct Answer {
     shard: Shard,
     findings: Vec<Finding>,
     server: Option<Server>,
@@ -61,10 +61,10 @@ pub async fn probe(config: &Config, hostname: &str) -> Vec<Finding> {
             let subject = format!("shard {shard}");
             let asked = in_time(&subject, ask(config, source, server_id, head)).await;
             let (findings, server) = asked.unwrap_or_else(|late| (vec![late], None));
-            Asked { shard, findings, server, server_id }
+            Answer { shard, findings, server, server_id }
         }
     });
-    let mut asked: Vec<Asked> = stream::iter(asking).buffered(TOGETHER).collect().await;
+    let mut asked: Vec<Answer> = stream::iter(asking).buffered(TOGETHER).collect().await;
     clashes(&mut asked);
     strangers(config, &heads, &mut lake_found);
     warehouse_found.extend(fit(&heads, &groups));
@@ -162,6 +162,15 @@ fn strangers(config: &Config, heads: &Heads, findings: &mut Vec<Finding>) {
 /// The preflight of a source, and whether it still has what must be read next.
 async fn ask(config: &Config, source: &Source, server_id: u32, head: Option<&Head>) -> (Vec<Finding>, Option<Server>) {
     let (shard, rules, address) = (source.shard(), config.table_rules(), open::address(source));
+    if let Some(polls) = config.polls(source) {
+        let asked = move |database: &str, table: &str| {
+            let how = polls.of(&rules.resolve(database, table)?);
+            let (incremental, cannot_see) = (how.mode == TableMode::Incremental, how.cannot_see());
+            Some(Asked { incremental, updated_at: how.updated_at, cannot_see })
+        };
+        let found = preflight_asked(&shard, &address, &asked).await;
+        return (found.findings, found.server);
+    }
     let captured = move |database: &str, table: &str| rules.resolve(database, table).is_some();
     let found = preflight(&shard, &address, server_id, &captured).await;
     let mut findings = found.findings;
@@ -208,7 +217,7 @@ async fn begins(source: &Source, from: &StartPoint) -> Result<(), Box<dyn FnOnce
 }
 
 /// One server under two names.
-fn clashes(asked: &mut [Asked]) {
+fn clashes(asked: &mut [Answer]) {
     let seen: Vec<_> = asked
         .iter()
         .map(|a| (a.shard.clone(), a.server.as_ref().and_then(|s| s.server_uuid.clone()), a.server_id))

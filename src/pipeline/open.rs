@@ -175,7 +175,8 @@ pub fn identity(source: &Source, pipeline: &str, hostname: &str) -> Identity {
 /// How a source's tables are read by snapshots.
 pub fn snapshots(config: &Config, source: &Source) -> SnapshotOptions {
     SnapshotOptions {
-        of_unknown: source.start == config::StartPoint::Snapshot,
+        // Where nobody follows, tables are found by those who ask.
+        of_unknown: source.start == config::StartPoint::Snapshot && source.mode == config::Mode::Binlog,
         connections: config.snapshot.connections as usize,
         chunk_rows_max: config.snapshot.chunk_rows_max,
         rows_per_second: config.snapshot.rows_per_second,

@@ -180,6 +180,7 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
             address: open::address(source),
             identity: open::identity(source, &config.pipeline, &plan.hostname),
             start: open::start(source),
+            polls: config.polls(source),
             snapshots: open::snapshots(config, source),
             parts: extract::Parts::default(),
             rules: Arc::clone(&shared.rules),

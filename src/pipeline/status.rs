@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::open;
 use crate::{
-    config::{Config, LakeUrl, Source},
+    config::{Config, LakeUrl, Mode, Source, TableRules},
     errors::chain,
     lake::{
         Clock, Store, StoreError, SystemClock,
@@ -68,9 +68,17 @@ pub async fn look(config: &Config) -> Result<Status, StoreError> {
         Err(trouble) => status.trouble.push(trouble),
     }
     let verified = verified(&*store, &shards).await;
+    let rules = config.table_rules();
     let looks = shards.into_iter().map(|shard| {
         let source = config.source.iter().find(|s| s.shard() == shard);
-        one(&*store, shard, source, &groups, now)
+        let rules = &rules;
+        let groups = &groups;
+        let store = &*store;
+        async move {
+            let (mut status, head) = one(store, shard, source, groups, now).await;
+            status.not_seen = source.map(|s| not_seen(config, s, rules, head.as_ref())).unwrap_or_default();
+            (status, head)
+        }
     });
     let looked: Vec<_> = stream::iter(looks).buffered(TOGETHER).collect().await;
     status.tables = tables(&looked, &groups, &verified);
@@ -101,6 +109,18 @@ pub(super) async fn groups(config: &Config) -> Result<Groups, String> {
     Ok(groups)
 }
 
+/// What is not learnt of the tables of a source whose binlog is not followed.
+fn not_seen(config: &Config, source: &Source, rules: &TableRules, head: Option<&Head>) -> Vec<String> {
+    let Some(polls) = config.polls(source) else { return Vec::new() };
+    let mut texts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for origin in head.iter().flat_map(|head| head.catalog.origins.keys()) {
+        if let Some(rule) = rules.resolve(&origin.database, &origin.table) {
+            *texts.entry(polls.of(&rule).cannot_see()).or_default() += 1;
+        }
+    }
+    texts.into_iter().map(|(text, tables)| format!("{tables} tables: {text}")).collect()
+}
+
 async fn one(
     store: &dyn Store,
     shard: Shard,
@@ -110,8 +130,9 @@ async fn one(
 ) -> (ShardStatus, Option<Head>) {
     let log = bounded("lake", async { log::read_head(store, &shard).await.map_err(|e| chain(&e)) });
     let server = async {
-        match source {
+        match source.filter(|s| s.mode == Mode::Binlog) {
             Some(source) => bounded("source", executed(source)).await,
+            // Nobody follows its binlog, or it is not known here.
             None => Ok(None),
         }
     };

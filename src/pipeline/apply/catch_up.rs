@@ -9,6 +9,10 @@
 //! them before any change*: a delete leaves no trace in the target, so a chunk that was read before it and stored behind it
 //! would bring the row back. Then follows everything from the beginning on, in which the end is the floor that sweeps what the
 //! chunks did not bring. With `publish = "progressively"` chunks are loaded as they come, and only the changes wait.
+//!
+//! **Swapped.** A snapshot that says so is all there is of its origin: a copy that was made while nobody followed. Its rows and its floor
+//! go in one tick, however large, so readers see one complete copy or the next. What that takes is room in the warehouse's staging; the
+//! tick itself holds the names of the files.
 
 use super::{
     ApplyError,
@@ -44,7 +48,7 @@ enum Phase {
         /// Chunks in front of this place are loaded.
         loaded: LogPosition,
         /// The snapshot that is complete, and the place behind its end.
-        complete: Option<(Seq, LogPosition)>,
+        complete: Option<End>,
         /// The log may have an end that was not looked for.
         look: bool,
     },
@@ -57,6 +61,16 @@ enum Phase {
         /// Why it was parked, to be kept until it arrives.
         reason: String,
     },
+}
+
+/// A snapshot that the log has from its beginning to its end.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    seq: Seq,
+    begun: LogPosition,
+    /// Behind its end.
+    behind: LogPosition,
+    swap: bool,
 }
 
 /// One origin's part of a tick.
@@ -160,7 +174,8 @@ impl CatchUp {
         let (loaded, complete) = (*loaded, *complete);
         let progressively = session.apply.publish(&self.origin) == Publish::Progressively;
         let (of, limit) = match complete {
-            Some((seq, behind)) => (Some(seq), behind),
+            Some(end) if end.swap && !progressively => return self.swap(session, end).await,
+            Some(end) => (Some(end.seq), end.behind),
             None if progressively => (None, end),
             None => return Ok(None),
         };
@@ -170,7 +185,7 @@ impl CatchUp {
                 self.prepared(Work::default(), None, self.stands, Phase::Following { snapshot, reason })
             }));
         }
-        let scope = Scope::Chunks { origin: self.origin.clone(), of };
+        let scope = Scope::Chunks { origin: self.origin.clone(), of, floor: None };
         let Some((work, reached)) = self.gather(session, loaded, limit, &scope).await? else { return Ok(None) };
         if reached <= loaded {
             return Ok(None);
@@ -182,6 +197,31 @@ impl CatchUp {
         let cursor = self.cursor.take();
         let mut prepared = self.prepared(work, to, self.stands, Phase::Held { loaded: reached, complete, look: false });
         prepared.next.cursor = cursor;
+        Ok(Some(prepared))
+    }
+
+    /// Takes a whole snapshot with its floor.
+    async fn swap(&mut self, session: &mut Session<'_>, end: End) -> Result<Option<Prepared>, ApplyError> {
+        let Some(log_id) = session.log_id(&self.origin.shard) else { return Ok(None) };
+        let Some(target) = session.apply.target(&self.origin) else { return Ok(None) };
+        let scope = Scope::Chunks { origin: self.origin.clone(), of: Some(end.seq), floor: Some(target) };
+        let mut cursor = Cursor::new(self.origin.shard.clone(), log_id, end.begun);
+        let mut work = Work::default();
+        while cursor.position() < end.behind {
+            let before = cursor.position();
+            read_until(session, &mut cursor, end.behind).await?;
+            cursor.take(&mut work, u64::MAX, &scope, &|_| true);
+            if cursor.position() <= before {
+                // The log ends before the snapshot's end: it was cut off, which the group's own reader reports.
+                return Ok(None);
+            }
+        }
+        let (snapshot, reason) = (Some((end.seq, end.begun)), hold::follows(end.seq, end.begun));
+        let to = Exception { kind: ExceptionKind::CatchingUp, position: end.behind, reason: reason.clone() };
+        let phase = Phase::Following { snapshot, reason };
+        let mut prepared = self.prepared(work, Some(Some(to)), end.behind, phase);
+        // A tick that parks it has merged nothing.
+        prepared.again_from = Some(self.stands);
         Ok(Some(prepared))
     }
 
@@ -252,7 +292,7 @@ async fn find_end(
     origin: &Origin,
     begun: LogPosition,
     end: LogPosition,
-) -> Result<Option<(Seq, LogPosition)>, ApplyError> {
+) -> Result<Option<End>, ApplyError> {
     let mut newest = None;
     for number in begun.entry..=end.entry {
         let Some(entry) = session.entry(&origin.shard, number).await? else { break };
@@ -265,9 +305,11 @@ async fn find_end(
                 return Ok(None);
             }
             match step {
-                Step::SnapshotBegin { seq, .. } => newest = Some(*seq),
-                Step::SnapshotEnd { seq, .. } if newest == Some(*seq) => {
-                    return Ok(Some((*seq, LogPosition { entry: number, step: place.step + 1 })));
+                Step::SnapshotBegin { seq, .. } => newest = Some((*seq, place)),
+                Step::SnapshotEnd { seq, swap, .. } => {
+                    let Some((_, begun)) = newest.filter(|(begun, _)| begun == seq) else { continue };
+                    let behind = LogPosition { entry: number, step: place.step + 1 };
+                    return Ok(Some(End { seq: *seq, begun, behind, swap: *swap }));
                 }
                 _ => {}
             }

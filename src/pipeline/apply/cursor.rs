@@ -96,6 +96,8 @@ pub enum Scope {
         origin: Origin,
         /// Of this snapshot; of every one where it is not known yet which will be complete.
         of: Option<Seq>,
+        /// Where the rows lie, if the snapshot's floor is to be taken with them.
+        floor: Option<Target>,
     },
 }
 
@@ -229,6 +231,11 @@ impl Work {
                 true
             }
             Scope::Only { origin, .. } | Scope::Chunks { origin, .. } if origin != step.origin() => true,
+            Scope::Chunks { of: Some(of), floor: Some(target), .. } => match step {
+                Step::File(file) if file.ops.s > 0 && file.seqs.0 == *of => self.accept(step),
+                Step::SnapshotEnd { origin, seq, .. } if seq == of => self.accept(&floor_of(origin, target, *seq)),
+                _ => true,
+            },
             Scope::Only { target, loaded, .. } => match step {
                 Step::SnapshotBegin { seq, .. } if loaded.is_none_or(|loaded| loaded < *seq) => {
                     self.held = Some(place);
@@ -236,10 +243,9 @@ impl Work {
                 }
                 // Chunks of the snapshot that is loaded, and of those before it. What was read later is a repair.
                 Step::File(file) if file.ops.s > 0 && loaded.is_some_and(|loaded| file.seqs.0 <= loaded) => true,
-                Step::SnapshotEnd { origin, seq } => {
-                    let (origin, seq, cause) = (origin.clone(), *seq, FloorCause::Snapshot);
-                    let floor = target.clone().map(|target| Floor { origin, target, seq, cause, committed_at: 0 });
-                    floor.is_none_or(|floor| self.accept(&Step::Floor(floor)))
+                Step::SnapshotEnd { origin, seq, .. } => {
+                    let floor = target.as_ref().map(|target| floor_of(origin, target, *seq));
+                    floor.is_none_or(|floor| self.accept(&floor))
                 }
                 _ => self.accept(step),
             },
@@ -288,6 +294,12 @@ impl Work {
         }
         true
     }
+}
+
+/// What the end of a snapshot does.
+fn floor_of(origin: &Origin, target: &Target, seq: Seq) -> Step {
+    let (origin, target, cause) = (origin.clone(), target.clone(), FloorCause::Snapshot);
+    Step::Floor(Floor { origin, target, seq, cause, committed_at: 0 })
 }
 
 #[cfg(test)]

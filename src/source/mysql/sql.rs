@@ -118,6 +118,18 @@ pub(super) const RETENTION: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN
 pub(super) const RDS_RETENTION: &str =
     "SELECT value FROM mysql.rds_configuration WHERE name = 'binlog retention hours'";
 
+/// Type, NULL, what is done on update, and digits of the second of a column: `(database, table, column)`.
+pub(super) const DECLARED_COLUMN: &str = "SELECT DATA_TYPE, IS_NULLABLE, EXTRA, CAST(DATETIME_PRECISION AS UNSIGNED) \
+     FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME = ?";
+
+/// A row where an index begins with the column: `(database, table, column)`.
+pub(super) const INDEXED_COLUMN: &str = "SELECT CAST(1 AS UNSIGNED) FROM information_schema.STATISTICS \
+     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME = ? AND SEQ_IN_INDEX = 1 LIMIT 1";
+
+/// A row where the primary key is one AUTO_INCREMENT column: `(database, table)`.
+pub(super) const AUTOMATIC_KEY: &str = "SELECT CAST(1 AS UNSIGNED) FROM information_schema.COLUMNS \
+     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_KEY = 'PRI' AND EXTRA LIKE '%auto_increment%' LIMIT 1";
+
 /// Succeeds with the SELECT privilege on the table and reads nothing.
 pub(super) fn may_select(database: &str, table: &str) -> String {
     format!("SELECT 1 FROM `{}`.`{}` LIMIT 0", database.replace('`', "``"), table.replace('`', "``"))

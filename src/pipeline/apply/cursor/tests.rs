@@ -156,7 +156,7 @@ pub(in crate::pipeline::apply) fn begin(table: &str, seq: i64) -> Step {
 }
 
 pub(in crate::pipeline::apply) fn end(table: &str, seq: i64) -> Step {
-    Step::SnapshotEnd { origin: origin(table), seq: Seq(seq) }
+    Step::SnapshotEnd { origin: origin(table), seq: Seq(seq), swap: false }
 }
 
 /// Of `a` with a snapshot that is begun anew, changes in between, and what others do.
