@@ -5,14 +5,21 @@ mod args;
 mod check;
 mod checklist;
 mod completions;
+mod control;
 mod ddl;
 mod extract;
 mod failure;
+mod init;
 mod job;
 mod logging;
+mod man;
 mod outcome;
 mod panic;
+mod pause;
+mod plan;
+mod plan_text;
 mod progress;
+mod resume;
 mod run;
 mod schema;
 mod shell;
@@ -20,8 +27,10 @@ mod signals;
 mod snapshot;
 mod status;
 mod status_table;
+mod unpark;
 mod verify;
 mod verify_report;
+mod watch;
 
 use std::{ffi::OsString, io::Write, sync::Arc};
 
@@ -50,6 +59,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Write a configuration file: every option with its meaning, and what the servers have.
+    Init(init::InitArgs),
     /// Copy continuously: extract and apply in one process.
     Run(run::RunArgs),
     /// Copy binlogs into the lake only.
@@ -57,9 +68,18 @@ enum Verb {
     /// Merge the lake into the warehouse only.
     Apply(apply::ApplyArgs),
     /// Read tables anew, while everything else goes on.
+    #[command(visible_alias = "resnapshot")]
     Snapshot(snapshot::SnapshotArgs),
     /// Check configuration, servers, lake and warehouse; report every problem with its mend.
     Check(check::CheckArgs),
+    /// Show what `run` would create, alter and read; change nothing.
+    Plan(plan::PlanArgs),
+    /// Hold back tables or shards, while everything else goes on.
+    Pause(pause::PauseArgs),
+    /// Let go of what was paused; it catches up.
+    Resume(resume::ResumeArgs),
+    /// Try parked tables again, without a restart.
+    Unpark(unpark::UnparkArgs),
     /// Show how far each shard and table is.
     Status(status::StatusArgs),
     /// Compare the sources with the warehouse.
@@ -68,6 +88,8 @@ enum Verb {
     Schema(schema::SchemaArgs),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArgs),
+    /// Print the manual page.
+    Man(man::ManArgs),
 }
 
 /// The whole program: parses `args`, runs the verb, reports on standard error, returns how to end.
@@ -79,15 +101,21 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let shell = shell::Shell::new(cli.output);
     let verdict = match cli.verb {
+        Verb::Init(args) => shell.block_on(init::execute(args, &shell)),
         Verb::Run(args) => shell.block_on(run::execute(args, &shell)),
         Verb::Extract(args) => shell.block_on(extract::execute(args, &shell)),
         Verb::Apply(args) => shell.block_on(apply::execute(args, &shell)),
         Verb::Snapshot(args) => shell.block_on(snapshot::execute(args, &shell)),
         Verb::Check(args) => shell.block_on(check::execute(args, &shell)),
+        Verb::Plan(args) => shell.block_on(plan::execute(args, &shell)),
+        Verb::Pause(args) => shell.block_on(pause::execute(args, &shell)),
+        Verb::Resume(args) => shell.block_on(resume::execute(args, &shell)),
+        Verb::Unpark(args) => shell.block_on(unpark::execute(args, &shell)),
         Verb::Status(args) => shell.block_on(status::execute(args, &shell)),
         Verb::Verify(args) => shell.block_on(verify::execute(args, &shell)),
         Verb::Schema(args) => schema::execute(&args, &shell),
         Verb::Completions(args) => completions::execute(&args, &mut Cli::command()),
+        Verb::Man(args) => man::execute(&args, Cli::command()),
     };
     verdict.unwrap_or_else(|failure| {
         shell.report(&failure);
@@ -114,6 +142,7 @@ async fn carry_out(job: Job) -> Result<Exit, Failure> {
         take_over: job.take_over,
         stop: job.stop,
         metrics: Arc::clone(&metrics),
+        control_soon: Arc::default(),
     };
     process::run(plan).await.map_err(outcome::explain)?;
     Ok(if once && metrics.parked_tables() > 0 { Exit::Parked } else { Exit::Ok })
@@ -159,5 +188,44 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Words as a shell makes them, of examples that use single quotes at most.
+    fn words(line: &str) -> Vec<String> {
+        let mut words: Vec<String> = Vec::new();
+        for (i, part) in line.split('\'').enumerate() {
+            if i % 2 == 1 {
+                match words.last_mut().filter(|_| !line.is_empty()) {
+                    Some(last) if last.is_empty() => last.push_str(part),
+                    _ => words.push(part.to_owned()),
+                }
+            } else {
+                words.extend(part.split_whitespace().map(str::to_owned));
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn every_verb_has_examples_that_it_understands() {
+        for verb in Cli::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let (_, examples) =
+                help.split_once("Examples:\n").unwrap_or_else(|| panic!("{} has none", verb.get_name()));
+            let examples = examples.split("\n\n").next().unwrap_or_default().replace("\\\n", " ");
+            let mut shown = 0;
+            for line in examples.lines().map(str::trim) {
+                let command = line.split(" #").next().unwrap_or(line).split(" | ").next().unwrap_or(line);
+                let command = command.split(" > ").next().unwrap_or(command);
+                let command = command.trim_start_matches("sudo ");
+                if command.starts_with(&format!("tailwater {}", verb.get_name())) {
+                    shown += 1;
+                }
+                if let Err(e) = Cli::try_parse_from(words(command)) {
+                    panic!("{line}: {e}");
+                }
+            }
+            assert!(shown > 0, "{} has no example of itself", verb.get_name());
+        }
     }
 }

@@ -8,6 +8,22 @@ use tokio::{
 use super::Failure;
 use crate::exit::Exit;
 
+/// Ends at the first SIGTERM or SIGINT, for verbs that have nothing to commit.
+///
+/// # Errors
+/// The operating system refuses the handlers.
+pub(super) fn interrupted() -> Result<impl Future<Output = ()>, Failure> {
+    let failed = |e| Failure::new(Exit::Io, anyhow::Error::new(e).context("cannot listen for stop signals"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
 /// Becomes `true` at the first SIGTERM or SIGINT. A second signal ends the process with [`Exit::Interrupted`]; whatever
 /// was not committed by then is read again at the next start.
 ///

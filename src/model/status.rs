@@ -43,6 +43,9 @@ pub struct ShardStatus {
     /// Writer of the newest entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writer: Option<String>,
+    /// Since when an operator has paused it, UTC microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<i64>,
     /// Why the shard's state is not known, when it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -67,6 +70,9 @@ pub struct TableStatus {
     /// Origins whose snapshot is under way.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reading: Vec<String>,
+    /// Origins that an operator has paused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paused: Vec<String>,
     /// Origins that stopped arriving, each with its reason and the command that repairs it.
     pub parked: Vec<ParkedOrigin>,
     /// Origins whose old rows need a new snapshot, each with its reason.

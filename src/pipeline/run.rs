@@ -10,6 +10,7 @@ use tokio::{
 
 use super::{
     apply::{self, Apply, ApplyError},
+    control::{self, Holds},
     extract::{self, Encoders, Extract, ExtractError},
     open,
     verify::background::{self, Background},
@@ -42,6 +43,8 @@ pub struct Plan {
     pub stop: watch::Receiver<bool>,
     /// Where figures go.
     pub metrics: Arc<Metrics>,
+    /// Rings when what operators want has changed: it is looked for at once.
+    pub control_soon: Arc<Notify>,
 }
 
 impl Plan {
@@ -101,6 +104,7 @@ struct Shared {
     stop: watch::Sender<bool>,
     drain: watch::Sender<bool>,
     writer: WriterId,
+    held: control::Held,
 }
 
 /// Runs until every task has ended.
@@ -114,6 +118,18 @@ struct Shared {
 pub async fn run(plan: Plan) -> Result<(), RunError> {
     let store = open::store(&plan.config).await?;
     let nonce = rand::rng().random();
+    // A lake that does not answer now does not either when the first session needs it, which then says so; what is paused is looked
+    // for again.
+    let (tell, held) = watch::channel(Arc::new(Holds::read(&*store).await.unwrap_or_default()));
+    let flush = plan.config.flush_interval();
+    let watching = tokio::spawn(control::watch(Arc::clone(&store), flush, Arc::clone(&plan.control_soon), tell));
+    let outcome = work(plan, store, held, nonce).await;
+    watching.abort();
+    outcome
+}
+
+/// Runs all tasks.
+async fn work(plan: Plan, store: Arc<dyn Store>, held: control::Held, nonce: u32) -> Result<(), RunError> {
     let shared = Shared {
         schemas: Arc::new(Schemas::new(Arc::clone(&store))),
         store,
@@ -122,6 +138,7 @@ pub async fn run(plan: Plan) -> Result<(), RunError> {
         stop: watch::Sender::new(false),
         drain: watch::Sender::new(false),
         writer: WriterId { name: format!("{}:{}", plan.hostname, plan.config.pipeline), nonce },
+        held,
     };
     let mut tasks = JoinSet::new();
     spawn_extractors(&plan, &shared, &mut tasks);
@@ -199,9 +216,12 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
             stop: shared.stop.subscribe(),
             metrics: Arc::clone(&plan.metrics),
         };
+        let held = shared.held.clone();
         tasks.spawn(async move {
             let shard = extract.shard.clone();
-            Ended::Extract(extract::run(extract).await.map_err(|e| RunError::Extract { shard, source: Box::new(e) }))
+            Ended::Extract(
+                control::extract(extract, held).await.map_err(|e| RunError::Extract { shard, source: Box::new(e) }),
+            )
         });
     }
 }
@@ -225,6 +245,7 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
             stored: Arc::clone(&shared.stored),
             stop: shared.stop.subscribe(),
             drain: shared.drain.subscribe(),
+            held: shared.held.clone(),
             metrics: Arc::clone(&plan.metrics),
         };
         tasks.spawn(async move {

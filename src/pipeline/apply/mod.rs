@@ -19,6 +19,8 @@ mod tick;
 
 use std::{sync::Arc, time::Duration};
 
+pub(in crate::pipeline) use hold::PAUSED;
+
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -26,6 +28,7 @@ use crate::{
     config::TableRules,
     lake::{LogError, SchemaError, Schemas, Store, StoreError},
     metrics::{ErrorKind, Metrics, Stage},
+    pipeline::control::Held,
     warehouse::{Warehouse, WarehouseError},
 };
 
@@ -65,6 +68,8 @@ pub struct Apply {
     pub stop: watch::Receiver<bool>,
     /// Becomes true when nothing more will be stored: stop when all is applied.
     pub drain: watch::Receiver<bool>,
+    /// Tables that operators hold back, and parked ones that they want tried again.
+    pub held: Held,
     /// Where figures go.
     pub metrics: Arc<Metrics>,
 }
