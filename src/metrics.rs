@@ -26,6 +26,7 @@ use prometheus_client::{
 };
 
 use crate::{
+    live::Live,
     model::{OpCounts, Origin, Shard, Target},
     progress::{ProgressSnapshot, ShardProgress},
 };
@@ -172,6 +173,7 @@ pub struct Metrics {
     batch_memory_max: Gauge,
     snapshots: snapshots::Snapshots,
     verified: verify::Verified,
+    live: Live,
 }
 
 impl fmt::Debug for Metrics {
@@ -282,8 +284,14 @@ impl Metrics {
             groups: Mutex::new(BTreeMap::new()),
             snapshots: snapshots::Snapshots::register(&mut r),
             verified: verify::Verified::register(&mut r),
+            live: Live::default(),
             registry: r,
         }
+    }
+
+    /// What is no number: phases, positions, parked tables. It travels with the figures, to the same places.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 
     fn known_shards(&self) -> MutexGuard<'_, BTreeMap<String, ShardMetrics>> {
@@ -298,6 +306,7 @@ impl Metrics {
     /// A source table was compared with the warehouse.
     pub fn verified(&self, origin: &crate::model::Origin, found: &crate::model::VerifiedTable) {
         self.verified.count(origin, found);
+        self.live.verified(origin, found);
     }
 
     /// Handles of one shard. The same shard always gets the same counters.

@@ -4,7 +4,9 @@
 //!
 //! `cargo bench --bench extract -- [--runs N] [--quick] [--generate-only]`
 
+#[path = "../data.rs"]
 mod data;
+#[path = "../measure.rs"]
 mod measure;
 mod report;
 

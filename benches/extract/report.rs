@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::measure::Figures;
+use crate::measure::{Figures, median};
 
 /// Extraction may take this many times what mysqlbinlog takes.
 const RATIO_MAX: f64 = 2.0;
@@ -19,9 +19,8 @@ struct Spread {
 fn spread(figures: &[Figures], figure: impl Fn(&Figures) -> f64) -> Spread {
     let mut all: Vec<f64> = figures.iter().map(figure).collect();
     all.sort_by(f64::total_cmp);
-    let at = |place: usize| all.get(place).copied().unwrap_or(f64::NAN);
-    let last = all.len().saturating_sub(1);
-    Spread { median: (at(last / 2) + at(all.len() / 2)) / 2.0, min: at(0), max: at(last) }
+    let end = |figure: Option<&f64>| figure.copied().unwrap_or(f64::NAN);
+    Spread { median: median(all.iter().copied()), min: end(all.first()), max: end(all.last()) }
 }
 
 /// Whether both targets are met, by the medians of the wall clock and the greatest peak.

@@ -4,10 +4,10 @@
 //!
 //! `cargo bench --bench snapshot -- [--runs N] [--quick]`
 
-#[path = "../extract/data.rs"]
+#[path = "../data.rs"]
 #[allow(dead_code, reason = "the other measurement's totals")]
 mod data;
-#[path = "../extract/measure.rs"]
+#[path = "../measure.rs"]
 mod measure;
 
 use std::fs;
@@ -20,7 +20,7 @@ use tailwater_proof::compare::check_log;
 use tailwater_servers::{Mysql, PASSWORD, USER};
 
 use data::Size;
-use measure::{Figures, measure};
+use measure::{Figures, measure, median};
 
 /// Times that each way is taken when nothing else is asked.
 const RUNS: usize = 3;
@@ -122,12 +122,6 @@ fn compare(arguments: &Arguments, mysql: &Mysql) -> Result<bool> {
         wall(Way::Tailwater) / wall(Way::Dump)
     );
     Ok(arguments.quick || (rate >= ROWS_PER_SECOND_MIN && peak <= RSS_MAX_BYTES))
-}
-
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut all: Vec<f64> = figures.collect();
-    all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn take(way: Way, mysql: &Mysql, folder: &Path, connections: u32, rows: u64) -> Result<Figures> {

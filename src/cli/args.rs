@@ -13,7 +13,7 @@ use crate::config::{LogFormat, ShortForm};
 pub(super) const DEFAULT_FILE: &str = "tailwater.toml";
 
 /// Where the configuration comes from.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub(super) struct ConfigArgs {
     /// Configuration file [default: ./tailwater.toml, unless --source, --lake or --warehouse is given].
     #[arg(short, long, value_name = "FILE", env = "TAILWATER_CONFIG", help_heading = "Configuration")]
@@ -23,7 +23,7 @@ pub(super) struct ConfigArgs {
 }
 
 /// A whole configuration in a few flags.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub(super) struct ShortArgs {
     /// A MySQL server to read, as NAME=mysql://USER:PASSWORD@HOST:PORT; repeat for more. Replaces [[source]].
     ///
@@ -65,6 +65,9 @@ pub(super) struct ShortArgs {
     /// Name of the pipeline, the first folder in the lake. Replaces pipeline.
     #[arg(long, value_name = "NAME", env = "TAILWATER_PIPELINE", help_heading = "Configuration")]
     pipeline: Option<String>,
+    /// Address for metrics, probes and the live page, such as 0.0.0.0:8245, or off. Replaces http.listen.
+    #[arg(long, value_name = "ADDRESS", env = "TAILWATER_HTTP", help_heading = "Configuration")]
+    http: Option<String>,
 }
 
 impl ConfigArgs {
@@ -84,6 +87,7 @@ impl ShortArgs {
             lake: self.lake.clone(),
             warehouse: self.warehouse.clone(),
             start: self.start.clone(),
+            http: self.http.clone(),
         }
     }
 }

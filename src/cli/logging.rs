@@ -1,16 +1,32 @@
 //! Logs on standard error: text for people, JSON lines for machines.
 
+mod repeats;
+
 use std::{
     io::{self, Write},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    filter::{FilterExt, Targets},
+    fmt,
+    layer::{Layer, SubscriberExt},
+    reload,
+    util::SubscriberInitExt,
+};
 
+use self::repeats::Repeats;
 use super::Failure;
-use crate::{config::Log, exit::Exit};
+use crate::{
+    config::{Log, Misfit},
+    exit::Exit,
+    live::{Recent, RecentLayer},
+};
+
+/// Changes the filter of the process' log lines.
+static SET_FILTER: OnceLock<Box<dyn Fn(Targets) + Send + Sync>> = OnceLock::new();
 
 /// The progress line, when one is drawn. Logs and the line share the terminal: a log line must push it down.
 static BAR: OnceLock<MultiProgress> = OnceLock::new();
@@ -19,14 +35,22 @@ static BAR: OnceLock<MultiProgress> = OnceLock::new();
 #[derive(Debug)]
 pub(super) struct Logging {
     json: bool,
+    recent: Arc<Recent>,
 }
 
 impl Logging {
+    /// The warnings and errors that were logged.
+    pub(super) fn recent(&self) -> Arc<Recent> {
+        Arc::clone(&self.recent)
+    }
+
     /// Whether lines are JSON.
     pub(super) fn is_json(&self) -> bool {
         self.json
     }
 }
+
+pub(super) use repeats::tell as tell_of_repeats;
 
 /// Makes log lines push `bar` down from now on. Only the first bar counts.
 pub(super) fn share_terminal_with(bar: &MultiProgress) {
@@ -39,19 +63,43 @@ pub(super) fn start(level: &str, json: bool, colour: bool) -> Result<Logging, Fa
         .map_err(|m| Failure::new(Exit::Usage, anyhow::anyhow!("--log-level: {}", m.what)).hint(m.mend))?;
     let filter = filter(level)
         .map_err(|e| Failure::new(Exit::Usage, anyhow::Error::new(e).context("--log-level is not understood")))?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let recent = Arc::new(Recent::default());
+    // What the page shows does not depend on what is logged.
+    let noted = RecentLayer(Arc::clone(&recent)).with_filter(LevelFilter::WARN);
+    let registry = tracing_subscriber::registry().with(noted);
+    // What is logged can be changed while the process runs; lines that repeat are bounded whatever is logged.
+    let (filter, handle) = reload::Layer::new(filter);
+    let filter = filter.and(Repeats);
+    let _ = SET_FILTER.set(Box::new(move |filter| {
+        // Refused only when the subscriber is gone, with the process.
+        let _ = handle.reload(filter);
+    }));
     // `try_init` fails only where a subscriber is installed already, as in tests.
     let _ = match json {
         true => {
             let layer = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
-            registry.with(layer.with_writer(writer)).try_init()
+            registry.with(layer.with_writer(writer).with_filter(filter)).try_init()
         }
         false => {
             let layer = fmt::layer().compact().with_target(false).with_ansi(colour);
-            registry.with(layer.with_writer(writer)).try_init()
+            registry.with(layer.with_writer(writer).with_filter(filter)).try_init()
         }
     };
-    Ok(Logging { json })
+    Ok(Logging { json, recent })
+}
+
+/// Logs from now on what `level` says.
+///
+/// # Errors
+/// When it is no level.
+pub(super) fn set_level(level: &str) -> Result<(), Misfit> {
+    Log::level_fits(level)?;
+    let filter =
+        filter(level).map_err(|e| Misfit::new(format!("not a log level: {e}"), "write a level or directives"))?;
+    if let Some(set) = SET_FILTER.get() {
+        set(filter);
+    }
+    Ok(())
 }
 
 /// A bare level is meant for Tailwater; the libraries below it are heard from `warn` on.

@@ -11,6 +11,7 @@ mod extract;
 mod failure;
 mod init;
 mod job;
+mod log_level;
 mod logging;
 mod man;
 mod outcome;
@@ -19,6 +20,8 @@ mod pause;
 mod plan;
 mod plan_text;
 mod progress;
+mod reload;
+mod remote;
 mod resume;
 mod run;
 mod schema;
@@ -43,7 +46,11 @@ pub use progress::ProgressMode;
 use crate::{
     config::mask_urls,
     exit::Exit,
-    pipeline::run::{self as process, Plan},
+    http::{Access, Bound, Site},
+    pipeline::{
+        control::Levers,
+        run::{self as process, Plan},
+    },
 };
 
 /// Copy MySQL into a warehouse continuously: binlogs to Parquet in a lake, merged exactly once.
@@ -80,6 +87,10 @@ enum Verb {
     Resume(resume::ResumeArgs),
     /// Try parked tables again, without a restart.
     Unpark(unpark::UnparkArgs),
+    /// Have a running process read its configuration anew.
+    Reload(reload::ReloadArgs),
+    /// Change how much a running process logs.
+    LogLevel(log_level::LogLevelArgs),
     /// Show how far each shard and table is.
     Status(status::StatusArgs),
     /// Compare the sources with the warehouse.
@@ -111,6 +122,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Pause(args) => shell.block_on(pause::execute(args, &shell)),
         Verb::Resume(args) => shell.block_on(resume::execute(args, &shell)),
         Verb::Unpark(args) => shell.block_on(unpark::execute(args, &shell)),
+        Verb::Reload(args) => shell.block_on(reload::execute(args, &shell)),
+        Verb::LogLevel(args) => shell.block_on(log_level::execute(args, &shell)),
         Verb::Status(args) => shell.block_on(status::execute(args, &shell)),
         Verb::Verify(args) => shell.block_on(verify::execute(args, &shell)),
         Verb::Schema(args) => schema::execute(&args, &shell),
@@ -126,26 +139,61 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 /// Runs a job to its end and shows its progress meanwhile.
 async fn start(job: Job) -> Result<Exit, Failure> {
     let (metrics, mode) = (Arc::clone(&job.metrics), job.progress);
-    progress::beside(metrics, mode, carry_out(job)).await
+    // Before anything else: a port that is taken must not show when the lake is claimed already.
+    let port = Bound::open(&job.config.http).await.map_err(|e| {
+        let mend = e.mend();
+        Failure::new(Exit::Io, e).hint(mend)
+    })?;
+    let levers = Arc::new(job.levers());
+    let serving = port.map(|port| {
+        let access = Access::new(job.config.http.token.as_ref(), port.address());
+        let site = Site::new(&job.config, access, Arc::clone(&metrics), Arc::clone(&job.recent));
+        port.serve(Arc::new(site.with_levers(Arc::clone(&levers))))
+    });
+    let repeats = tokio::spawn(logging::tell_of_repeats());
+    let hangups = signals::on_hangup(Arc::clone(&levers))?;
+    let outcome = progress::beside(metrics, mode, carry_out(job, levers)).await;
+    repeats.abort();
+    hangups.abort();
+    if let Some(serving) = serving {
+        serving.end().await;
+    }
+    outcome
 }
 
-/// Runs a job to its end.
-async fn carry_out(job: Job) -> Result<Exit, Failure> {
-    let once = job.once;
-    let metrics = Arc::clone(&job.metrics);
-    let plan = Plan {
-        config: job.config,
-        hostname: job.hostname,
-        shards: job.shards,
-        groups: job.groups,
-        once,
-        take_over: job.take_over,
-        stop: job.stop,
-        metrics: Arc::clone(&metrics),
-        control_soon: Arc::default(),
-    };
-    process::run(plan).await.map_err(outcome::explain)?;
-    Ok(if once && metrics.parked_tables() > 0 { Exit::Parked } else { Exit::Ok })
+/// Runs a job to its end. Where its configuration is read anew, it ends as when it is stopped, and begins anew with the new one.
+async fn carry_out(mut job: Job, levers: Arc<Levers>) -> Result<Exit, Failure> {
+    let mut turns = levers.turns();
+    loop {
+        let (halt, halted) = tokio::sync::watch::channel(false);
+        turns.mark_unchanged();
+        let mut running = Box::pin(process::run(Plan {
+            config: job.config.clone(),
+            hostname: job.hostname.clone(),
+            shards: job.shards.clone(),
+            groups: job.groups.clone(),
+            once: job.once,
+            take_over: job.take_over,
+            stop: halted,
+            metrics: Arc::clone(&job.metrics),
+            control_soon: levers.soon(),
+        }));
+        let again = tokio::select! {
+            ended = &mut running => {
+                ended.map_err(outcome::explain)?;
+                break;
+            }
+            _ = job.stop.wait_for(|stop| *stop) => false,
+            Ok(()) = turns.changed() => true,
+        };
+        halt.send_replace(true);
+        running.await.map_err(outcome::explain)?;
+        if !again || *job.stop.borrow() {
+            break;
+        }
+        job.continue_with(&levers.config());
+    }
+    Ok(if job.once && job.metrics.parked_tables() > 0 { Exit::Parked } else { Exit::Ok })
 }
 
 /// Help and version go to standard output; what was not understood goes to standard error, with secrets masked: the

@@ -60,6 +60,11 @@ impl Shell {
         colour(self.output.color, &std::io::stdout())
     }
 
+    /// How the program talks.
+    pub(super) fn output(&self) -> &OutputArgs {
+        &self.output
+    }
+
     /// What the flags say of colours.
     pub(super) fn colour_wanted(&self) -> Colour {
         self.output.color

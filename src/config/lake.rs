@@ -41,12 +41,25 @@ pub struct Lake {
     /// warehouse's `tick`; 60 s where no warehouse is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flush_interval: Option<Span>,
+    /// How long one attempt of a request to S3 may go unanswered; a body adds a second for each MiB. A request is tried
+    /// again for at most three such times and 10 s before it counts as failed. From 1 s to 5 minutes. Default 30 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_timeout: Option<Span>,
 }
 
 impl Lake {
     /// A lake with defaults for everything but its place.
     pub fn new(url: LakeUrl) -> Self {
-        Self { url, endpoint: None, region: None, path_style: None, made_for: None, codec: None, flush_interval: None }
+        Self {
+            url,
+            endpoint: None,
+            region: None,
+            path_style: None,
+            made_for: None,
+            codec: None,
+            flush_interval: None,
+            request_timeout: None,
+        }
     }
 
     /// Whether the bucket's name stands in the path.

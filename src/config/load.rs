@@ -79,10 +79,11 @@ impl Config {
         Err(Problems::new(from, problems))
     }
 
-    /// Replaces `password_file` and `password_env` by what they name.
+    /// Replaces `password_file`, `token_file` and their likes by what they name.
     fn resolve_passwords(&mut self, env: Env<'_>, problems: &mut Vec<Problem>) {
         for (i, source) in self.source.iter_mut().enumerate() {
             let given = Given {
+                what: "password",
                 at: format!("source[{i}]"),
                 in_url: source.url.password.is_some(),
                 file: source.password_file.as_deref(),
@@ -92,6 +93,7 @@ impl Config {
         }
         if let Some(warehouse) = &mut self.warehouse {
             let given = Given {
+                what: "password",
                 at: "warehouse".to_owned(),
                 in_url: warehouse.url.has_password(),
                 file: warehouse.password_file.as_deref(),
@@ -99,11 +101,21 @@ impl Config {
             };
             given.resolve(&mut warehouse.password, env, problems);
         }
+        let given = Given {
+            what: "token",
+            at: "http".to_owned(),
+            in_url: false,
+            file: self.http.token_file.as_deref(),
+            env: self.http.token_env.as_deref(),
+        };
+        given.resolve(&mut self.http.token, env, problems);
     }
 }
 
-/// The ways a password was given.
+/// The ways a secret was given.
 struct Given<'a> {
+    /// Which one: the first word of its keys.
+    what: &'static str,
     at: String,
     in_url: bool,
     file: Option<&'a Path>,
@@ -111,27 +123,29 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
-    fn resolve(&self, password: &mut Option<Secret>, env: Env<'_>, problems: &mut Vec<Problem>) {
-        let ways = [password.is_some(), self.in_url, self.file.is_some(), self.env.is_some()];
+    fn resolve(&self, secret: &mut Option<Secret>, env: Env<'_>, problems: &mut Vec<Problem>) {
+        let ways = [secret.is_some(), self.in_url, self.file.is_some(), self.env.is_some()];
         if ways.into_iter().filter(|given| *given).count() > 1 {
-            let what = "the password is given more than once";
-            let mend = "keep one of password, password_file, password_env and the password in url";
+            let name = self.what;
+            let what = format!("the {name} is given more than once");
+            let in_url = if name == "password" { " and the password in url" } else { "" };
+            let mend = format!("keep one of {name}, {name}_file, {name}_env{in_url}");
             problems.push(Problem::new(&self.at, what, mend));
             return;
         }
         if let Some(path) = self.file {
             match reference::read_file(path) {
-                Ok(text) => *password = Some(Secret::new(text)),
-                Err(misfit) => problems.push(Problem::misfit(format!("{}.password_file", self.at), misfit)),
+                Ok(text) => *secret = Some(Secret::new(text)),
+                Err(misfit) => problems.push(Problem::misfit(format!("{}.{}_file", self.at, self.what), misfit)),
             }
         }
         if let Some(name) = self.env {
             match env(name) {
-                Some(text) => *password = Some(Secret::new(text)),
+                Some(text) => *secret = Some(Secret::new(text)),
                 None => {
                     let what = format!("the environment variable {name} is not set");
                     let mend = format!("set {name} before starting");
-                    problems.push(Problem::new(format!("{}.password_env", self.at), what, mend));
+                    problems.push(Problem::new(format!("{}.{}_env", self.at, self.what), what, mend));
                 }
             }
         }

@@ -7,6 +7,7 @@
 mod columns;
 mod document;
 mod glob;
+mod http;
 mod lake;
 mod limits;
 mod load;
@@ -35,6 +36,7 @@ use serde::{Deserialize, Serialize};
 
 pub use columns::{ColumnRule, DistKey, Encoding, REDSHIFT_TEXT_BYTES_MAX, SORT_KEY_COLUMNS_MAX};
 pub use glob::Pattern;
+pub use http::{Http, Listen, PORT as HTTP_PORT};
 pub use lake::{Codec, Lake, LakeUrl, MadeFor};
 pub use limits::{Limits, Log, LogFormat};
 pub(crate) use problem::suggestion;
@@ -84,6 +86,9 @@ pub struct Config {
     /// Comparing sources and warehouse in the background.
     #[serde(default)]
     pub verify: Verify,
+    /// Metrics, probes and the live page.
+    #[serde(default)]
+    pub http: Http,
     /// Bounds on memory and batches.
     #[serde(default)]
     pub limits: Limits,

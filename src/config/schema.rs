@@ -128,6 +128,7 @@ fn kind(node: &Value) -> String {
         (Some("byte-size"), _) => "size".to_owned(),
         (Some("human-duration"), _) => "duration".to_owned(),
         (Some("mysql-url" | "warehouse-url" | "lake-url" | "http-url"), _) => "address".to_owned(),
+        (Some("listen-address"), _) => "address with port, `off`".to_owned(),
         (Some("start-point"), _) => "`snapshot`, `earliest`, `latest`, GTID set".to_owned(),
         (Some("table-pattern"), _) => "pattern".to_owned(),
         (_, Some("boolean")) => "true, false".to_owned(),

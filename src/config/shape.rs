@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    ByteSize, LakeUrl, Log, Pattern, SourceUrl, Span, StartPoint, TargetTemplate, WarehouseUrl,
+    ByteSize, LakeUrl, Listen, Log, Pattern, SourceUrl, Span, StartPoint, TargetTemplate, WarehouseUrl,
     problem::{Misfit, Problem, suggestion},
     schema::{choices, deref},
 };
@@ -213,6 +213,7 @@ fn format(node: &Value, value: &Value) -> Option<Misfit> {
         "mysql-url" => text.parse::<SourceUrl>().err(),
         "warehouse-url" => text.parse::<WarehouseUrl>().err(),
         "lake-url" => text.parse::<LakeUrl>().err(),
+        "listen-address" => text.parse::<Listen>().err(),
         "start-point" => text.parse::<StartPoint>().err(),
         "table-pattern" => text.parse::<Pattern>().err(),
         "target-template" => text.parse::<TargetTemplate>().err(),

@@ -20,6 +20,8 @@ pub struct ShortForm {
     pub warehouse: Option<String>,
     /// `--start`, for every source.
     pub start: Option<String>,
+    /// `--http`.
+    pub http: Option<String>,
 }
 
 impl std::fmt::Debug for ShortForm {
@@ -53,6 +55,12 @@ impl ShortForm {
             let entry = map.entry(section).or_insert_with(|| Value::Object(Map::new()));
             if let Value::Object(section) = entry {
                 section.insert("url".to_owned(), json!(url));
+            }
+        }
+        if let Some(listen) = &self.http {
+            let entry = map.entry("http").or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(section) = entry {
+                section.insert("listen".to_owned(), json!(listen));
             }
         }
         if let (Some(start), Some(Value::Array(sources))) = (&self.start, map.get_mut("source")) {

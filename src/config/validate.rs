@@ -3,8 +3,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::{
-    ByteSize, Config, DistKey, Encoding, KeyScope, MadeFor, Problem, REDSHIFT_TEXT_BYTES_MAX, SORT_KEY_COLUMNS_MAX,
-    Span, TableRule, WarehouseUrl, problem::suggestion, warehouse::PRIVATE_SCHEMA,
+    ByteSize, Config, DistKey, Encoding, Http, KeyScope, MadeFor, Problem, REDSHIFT_TEXT_BYTES_MAX,
+    SORT_KEY_COLUMNS_MAX, Span, TableRule, WarehouseUrl, problem::suggestion, warehouse::PRIVATE_SCHEMA,
 };
 
 /// Which halves a verb runs; each needs its own sections.
@@ -172,6 +172,10 @@ impl Config {
         if let Some(interval) = self.lake.flush_interval {
             within("lake.flush_interval".to_owned(), interval, TICK_MIN, TICK_MAX, problems);
         }
+        if let Some(timeout) = self.lake.request_timeout {
+            let (min, max) = (Duration::from_secs(1), Duration::from_secs(300));
+            within("lake.request_timeout".to_owned(), timeout, min, max, problems);
+        }
         if let Some(warehouse) = &self.warehouse {
             if self.lake.made_for == Some(MadeFor::Any) && warehouse.url.without_layout().is_none() {
                 let what = "Redshift reads the files itself, and these would not be made for it";
@@ -191,6 +195,11 @@ impl Config {
                 let what = format!("{PRIVATE_SCHEMA} holds Tailwater's own tables");
                 problems.push(Problem::new("warehouse.schema", what, "choose another schema"));
             }
+        }
+        let (ready_min, ready_max) = Http::READY_LAG;
+        within("http.ready_lag".to_owned(), self.http.ready_lag, ready_min, ready_max, problems);
+        if self.http.token.as_ref().is_some_and(|token| token.reveal().trim().is_empty()) {
+            problems.push(Problem::new("http.token", "the token is empty", "write a token, or remove the key"));
         }
         let limits = &self.limits;
         let (patience_min, patience_max) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));

@@ -78,11 +78,11 @@ pub enum Fault {
     #[error("a value beyond the labels of the table map")]
     Label,
     /// A date in no calendar where it may not become NULL.
-    #[error("a date that is in no calendar, and the column may not lose it (key column, or zero_dates = \"refuse\")")]
+    #[error("a date that is in no calendar, and the column may not lose it (key column, or zero_dates = \"park\")")]
     NoDate,
     /// Text that may not be repaired.
     #[error(
-        "text that is not in its character set, and the column may not lose it (key column, or invalid_text = \"refuse\")"
+        "text that is not in its character set, and the column may not lose it (key column, or invalid_text = \"park\")"
     )]
     InvalidText,
     /// A value that may not be shortened.

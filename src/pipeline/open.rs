@@ -43,6 +43,7 @@ pub async fn store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
                 endpoint: config.lake.endpoint.clone(),
                 path_style: config.lake.uses_path_style(),
                 keys: None,
+                request_timeout: config.lake.request_timeout.map(|span| span.get()),
             };
             Ok(Arc::new(S3::open(options).await?))
         }

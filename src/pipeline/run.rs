@@ -19,6 +19,7 @@ use crate::{
     batch::Budget,
     config::{Config, TableRules},
     lake::{Schemas, Store, StoreError, SystemClock, WriterId},
+    live::Phase,
     metrics::Metrics,
     model::Shard,
     warehouse::WarehouseError,
@@ -190,6 +191,7 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
     let cores = available_parallelism().map_or(1, NonZero::get);
     let (budget, encoders) = (Budget::new(to_usize(config.limits.batch_memory.bytes())), Encoders::new(cores));
     for source in config.source.iter().filter(|s| plan.shards.contains(&s.shard())) {
+        plan.metrics.live().shard(&source.shard()).expect();
         let extract = Extract {
             shard: source.shard(),
             address: open::address(source),
@@ -219,9 +221,10 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
         let held = shared.held.clone();
         tasks.spawn(async move {
             let shard = extract.shard.clone();
-            Ended::Extract(
-                control::extract(extract, held).await.map_err(|e| RunError::Extract { shard, source: Box::new(e) }),
-            )
+            let live = extract.metrics.live().shard(&shard);
+            let ended = control::extract(extract, held).await;
+            live.enter(Phase::Ended);
+            Ended::Extract(ended.map_err(|e| RunError::Extract { shard, source: Box::new(e) }))
         });
     }
 }
@@ -250,7 +253,10 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
         };
         tasks.spawn(async move {
             let group = apply.group.clone();
-            Ended::Apply(apply::run(apply).await.map_err(|e| RunError::Apply { group, source: Box::new(e) }))
+            let live = apply.metrics.live().group(&group);
+            let ended = apply::run(apply).await;
+            live.enter(Phase::Ended);
+            Ended::Apply(ended.map_err(|e| RunError::Apply { group, source: Box::new(e) }))
         });
     }
     Ok(())

@@ -202,7 +202,7 @@ async fn verified(store: &dyn Store, shards: &BTreeSet<Shard>) -> BTreeMap<Origi
 }
 
 /// A position for people.
-pub(super) fn place(position: &Position) -> String {
+pub(crate) fn place(position: &Position) -> String {
     match (&position.gtid_set, &position.file) {
         (Some(set), _) => set.clone(),
         (None, Some(file)) => format!("{file}:{}", position.offset),

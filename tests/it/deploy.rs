@@ -1,4 +1,4 @@
-//! What is deployed and documented for Redshift is consistent with itself and with the code.
+//! What is deployed for Redshift is consistent with itself, with its guide and with the code.
 
 use std::{
     collections::BTreeSet,
@@ -6,16 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-fn path(name: &str) -> PathBuf {
+pub(super) fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-fn read(name: &str) -> String {
+pub(super) fn read(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap_or_else(|e| panic!("cannot read {name}: {e}"))
 }
 
 /// Files of a folder by name.
-fn files(folder: &str) -> Vec<String> {
+pub(super) fn files(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(path(folder)).unwrap_or_else(|e| panic!("cannot read {folder}: {e}"));
     let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort_unstable();
@@ -74,7 +74,7 @@ fn policies_allow_what_the_code_calls() {
 }
 
 /// Source code below a folder, with the line breaks inside of texts taken out.
-fn collect(folder: &Path, code: &mut String) {
+pub(super) fn collect(folder: &Path, code: &mut String) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use tailwater::{config, exit};
+use tailwater::{config, exit, http};
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -30,6 +30,11 @@ fn check_section(name: &str, section: &str, content: &str) {
 #[test]
 fn the_configuration_schema_is_up_to_date() {
     check("schemas/config.schema.json", &format!("{:#}\n", config::schema()));
+}
+
+#[test]
+fn the_schema_of_a_process_status_is_up_to_date() {
+    check("schemas/status.v1.json", &format!("{:#}\n", http::status::schema()));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod decode;
 mod deploy;
+mod docs;
 mod generated;
 mod lake;
 mod merge_model;

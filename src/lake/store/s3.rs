@@ -33,8 +33,11 @@ const CONFLICT_WAIT: Duration = Duration::from_millis(50);
 /// Longest time to open a connection, TLS included. S3 accepts in milliseconds; the rest is a lost packet or two.
 const CONNECT_SECONDS_MAX: u64 = 5;
 
-/// Longest time for one attempt of a request without its body.
-const ATTEMPT_SECONDS_MAX: u64 = 30;
+/// Longest time for one attempt of a request without its body, unless told otherwise.
+const ATTEMPT_MAX: Duration = Duration::from_secs(30);
+
+/// What the waits between the attempts of one request may take beside the attempts.
+const BACK_OFF_MAX: Duration = Duration::from_secs(10);
 
 /// Slowest link that a body may take: what is added to an attempt's time for the bytes it carries.
 const LINK_BYTES_PER_SECOND_MIN: u64 = 1 << 20;
@@ -54,6 +57,8 @@ pub struct S3Options {
     pub path_style: bool,
     /// Fixed keys instead of the default chain (environment, profile, SSO, web identity, container, machine).
     pub keys: Option<StaticKeys>,
+    /// Longest time for one attempt of a request, without the time that its body takes; 30 s by default.
+    pub request_timeout: Option<Duration>,
 }
 
 /// Fixed access keys. Printed without the secrets.
@@ -82,6 +87,7 @@ pub struct S3 {
     prefix: String,
     region: String,
     endpoint: Option<String>,
+    attempt: Duration,
 }
 
 impl S3 {
@@ -108,6 +114,7 @@ impl S3 {
                 "tailwater configuration",
             ));
         }
+        let attempt = options.request_timeout.unwrap_or(ATTEMPT_MAX);
         let shared = Box::pin(loader.load()).await;
         let Some(region) = shared.region().map(ToString::to_string) else {
             let mend = "set `region` of the lake, or AWS_REGION";
@@ -116,7 +123,7 @@ impl S3 {
         let mut config = aws_sdk_s3::config::Builder::from(&shared)
             .force_path_style(options.path_style)
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
-            .timeout_config(timeouts(0))
+            .timeout_config(timeouts(attempt, 0))
             // We send a CRC32 header of our own: the SDK's trailing checksum is not understood by older services.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
@@ -130,6 +137,7 @@ impl S3 {
             prefix: if trimmed.is_empty() { String::new() } else { format!("{trimmed}/") },
             region,
             endpoint: options.endpoint,
+            attempt,
         })
     }
 
@@ -168,7 +176,7 @@ impl S3 {
             if if_absent {
                 put = put.if_none_match("*");
             }
-            let slow = aws_sdk_s3::config::Config::builder().timeout_config(timeouts(bytes));
+            let slow = aws_sdk_s3::config::Config::builder().timeout_config(timeouts(self.attempt, bytes));
             let Err(error) = Box::pin(put.customize().config_override(slow).send()).await else {
                 return Ok(Created::New);
             };
@@ -275,12 +283,12 @@ fn status<E>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> Opt
 }
 
 /// Time limits of a request whose body has `bytes`.
-fn timeouts(bytes: u64) -> TimeoutConfig {
-    let attempt = Duration::from_secs(ATTEMPT_SECONDS_MAX + bytes / LINK_BYTES_PER_SECOND_MIN);
+fn timeouts(attempt: Duration, bytes: u64) -> TimeoutConfig {
+    let attempt = attempt + Duration::from_secs(bytes / LINK_BYTES_PER_SECOND_MIN);
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX))
         .operation_attempt_timeout(attempt)
-        .operation_timeout(attempt * 3)
+        .operation_timeout(attempt * 3 + BACK_OFF_MAX)
         .build()
 }
 

@@ -127,6 +127,7 @@ impl ApplyError {
 pub async fn run(apply: Apply) -> Result<(), ApplyError> {
     let mut backoff = Backoff::new(apply.patience);
     let mut take_over = apply.take_over;
+    let live = apply.metrics.live().group(&apply.group);
     let mut stop = apply.stop.clone();
     loop {
         let failed = match session::run(&apply, take_over, &mut backoff).await {
@@ -138,7 +139,9 @@ pub async fn run(apply: Apply) -> Result<(), ApplyError> {
             return Err(failed);
         };
         apply.metrics.error(failed.stage(), ErrorKind::Transient);
-        tracing::warn!(group = apply.group, error = %crate::errors::chain(&failed), ?pause, "applying failed; trying again");
+        let error = crate::errors::chain(&failed);
+        live.failed(error.clone());
+        tracing::warn!(group = apply.group, error, ?pause, "applying failed; trying again");
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = stop.wait_for(|stop| *stop) => return Ok(()),

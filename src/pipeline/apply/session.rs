@@ -20,6 +20,7 @@ use crate::{
     backoff::Backoff,
     config::Publish,
     lake::{LogReader, ReadFrom, SystemClock, WriterId, control::Retry},
+    live::Phase,
     model::{Entry, Origin, Shard, Step},
     warehouse::{
         Claim, Exception, ExceptionChange, ExceptionKind, Fence, GroupState, LogPosition, Move, WarehouseError,
@@ -93,6 +94,8 @@ pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -
 /// Takes the group. The predecessor of the same name on this machine is gone, or is fenced by us as it would be in the log;
 /// for another's silence we wait, for as long as a crashed one takes to count as silent.
 async fn claim(apply: &Apply, take_over: bool) -> Result<(Fence, GroupState), ApplyError> {
+    let live = apply.metrics.live().group(&apply.group);
+    live.enter(Phase::Connecting);
     let group = apply.place();
     let holder = apply.warehouse.group_state(&group).await?;
     let ours = holder.is_some_and(|held| WriterId::name_in(&held.writer) == WriterId::name_in(&apply.writer));
@@ -104,6 +107,7 @@ async fn claim(apply: &Apply, take_over: bool) -> Result<(Fence, GroupState), Ap
             Err(WarehouseError::Busy { writer, .. })
                 if began.elapsed() <= apply.quiet() * 2 && !*apply.stop.borrow() =>
             {
+                live.enter(Phase::Claiming);
                 tracing::info!(group = apply.group, writer, "waiting for another applier's silence");
                 sleep(Duration::from_secs(1)).await;
             }
@@ -143,6 +147,8 @@ impl Apply {
 impl Session<'_> {
     async fn work(&mut self, state: GroupState, backoff: &mut Backoff) -> Result<(), ApplyError> {
         self.open_logs(&state).await?;
+        let live = self.apply.metrics.live().group(&self.apply.group);
+        live.enter(Phase::Running);
         self.count_parked();
         let mut stop = self.apply.stop.clone();
         let mut drain = self.apply.drain.clone();
@@ -162,6 +168,9 @@ impl Session<'_> {
             self.retry().await?;
             let began = Instant::now();
             let tick = self.gather().await?;
+            if tick.work.is_empty() && tick.moves.is_empty() {
+                live.came_forward();
+            }
             let idle_for_long = moved.elapsed() >= IDLE_MOVE.max(self.apply.tick);
             let shows = tick.work.passed.iter().any(|o| self.apply.publish(o) == Publish::Progressively);
             if !tick.work.is_empty() || shows || (!tick.moves.is_empty() && (idle_for_long || drained)) {
@@ -199,6 +208,7 @@ impl Session<'_> {
             if self.readers.contains_key(&shard) {
                 continue;
             }
+            self.learn(&shard).await;
             let mark = state.watermarks.get(&shard);
             let log = self.apply.read_log(&shard, mark).await?;
             let position = mark.map_or(LogPosition { entry: log.next_number(), step: 0 }, |w| w.position);
@@ -208,6 +218,14 @@ impl Session<'_> {
             self.readers.insert(shard, Reader { log, cursor, stands: mark.map(|w| w.position), reached });
         }
         Ok(())
+    }
+
+    /// Tells the live state what tables the shard has: the entries that this session reads only say what changes. Nothing
+    /// depends on it, so a log that cannot be read now is left to those who need it.
+    async fn learn(&self, shard: &Shard) {
+        if let Ok(Some(head)) = crate::lake::log::read_head(&*self.apply.store, shard).await {
+            self.apply.metrics.live().shard(shard).learned(head.newest.entry.number, &head.catalog);
+        }
     }
 
     /// Reads ahead and takes what one tick can do.
@@ -226,6 +244,7 @@ impl Session<'_> {
                 asked = true;
                 let Some(entry) = reader.log.next().await? else { break };
                 let entry = Arc::new(entry.entry);
+                self.apply.metrics.live().shard(shard).passed(entry.number, &entry.steps);
                 if self.behind.keys().any(|origin| origin.shard == *shard) || begins(&entry) {
                     self.entries.keep(&entry);
                 }
@@ -282,8 +301,10 @@ impl Session<'_> {
     }
 
     fn count_parked(&self) {
-        let parked = self.behind.iter().filter(|(origin, c)| c.is_parked() && self.apply.owns(origin)).count();
-        self.apply.metrics.group(&self.apply.group).parked(parked as u64);
+        let parked = self.behind.iter().filter(|(origin, c)| c.is_parked() && self.apply.owns(origin));
+        let parked: BTreeSet<&Origin> = parked.map(|(origin, _)| origin).collect();
+        self.apply.metrics.group(&self.apply.group).parked(parked.len() as u64);
+        self.apply.metrics.live().group(&self.apply.group).still_parked(&parked);
     }
 
     /// The exception of an origin whose snapshot begins. One that is parked begins anew with it: all its rows come again. One

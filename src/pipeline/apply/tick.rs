@@ -87,6 +87,7 @@ impl Apply {
         if origins.is_empty() {
             return Err(WarehouseError::Table { target, reason }.into());
         }
+        self.metrics.live().group(&self.group).parked(&target, &reason, &origins);
         parked.extend(origins);
         Ok(())
     }
@@ -120,7 +121,11 @@ impl Apply {
         let staged = Instant::now();
         self.merge(&merge).await?;
         self.metrics.group(&self.group).ticked(staged - began, staged.elapsed());
+        let rows = tick.work.tables.values().flat_map(|work| &work.files).map(|file| file.rows).sum();
+        let live = self.metrics.live();
+        live.group(&self.group).ticked(staged - began, staged.elapsed(), rows);
         for (target, work) in &tick.work.tables {
+            live.applied(target, work.files.iter().map(|file| file.rows).sum());
             work.files.iter().for_each(|f| self.metrics.target(target).applied(f.ops));
         }
         Ok(())

@@ -106,14 +106,7 @@ impl Lake {
 
     fn shard(&self, name: &str) -> Result<Shard, ControlError> {
         let known = self.shards.iter().find(|s| s.as_str() == name).cloned();
-        known.ok_or_else(|| {
-            let names: Vec<&str> = self.shards.iter().map(Shard::as_str).take(NAMED).collect();
-            let mut hint = suggestion(name, names.iter().copied());
-            if hint.is_empty() && !names.is_empty() {
-                hint = format!("; there are: {}", names.join(", "));
-            }
-            ControlError::NoShard { name: name.to_owned(), hint }
-        })
+        known.ok_or_else(|| no_shard(name, self.shards.iter()))
     }
 
     /// Source tables that a pattern matches.
@@ -129,6 +122,16 @@ impl Lake {
         let hint = suggestion(&pattern.to_string(), names.iter().map(String::as_str));
         Err(ControlError::NoTable { pattern: pattern.to_string(), hint })
     }
+}
+
+/// There is no shard of that name.
+pub(crate) fn no_shard<'a>(name: &str, known: impl Iterator<Item = &'a Shard>) -> ControlError {
+    let names: Vec<&str> = known.map(Shard::as_str).take(NAMED).collect();
+    let mut hint = suggestion(name, names.iter().copied());
+    if hint.is_empty() && !names.is_empty() {
+        hint = format!("; there are: {}", names.join(", "));
+    }
+    ControlError::NoShard { name: name.to_owned(), hint }
 }
 
 /// The selection as what it holds or held.

@@ -11,6 +11,7 @@
 //! group's watermark passes on.
 
 pub mod command;
+mod levers;
 mod shard;
 
 use std::{
@@ -22,6 +23,7 @@ use std::{
 use tokio::sync::{Notify, watch};
 
 pub use command::{ControlError, Effect, Selection};
+pub use levers::{Levers, Load, SetLevel};
 pub(super) use shard::extract;
 
 use crate::{

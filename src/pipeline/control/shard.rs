@@ -3,7 +3,10 @@
 use tokio::sync::watch;
 
 use super::Held;
-use crate::pipeline::extract::{self, Extract, ExtractError};
+use crate::{
+    live::Phase,
+    pipeline::extract::{self, Extract, ExtractError},
+};
 
 /// Extracts until the process stops or, with `once`, has caught up. While the shard is paused nothing is read: the session ends at
 /// a commit point and releases the log, and the next one begins anew from there.
@@ -19,6 +22,8 @@ pub(in crate::pipeline) async fn extract(mut job: Extract, mut held: Held) -> Re
             if job.once {
                 return Ok(());
             }
+            job.metrics.shard(&shard).connected(false);
+            job.metrics.live().shard(&shard).enter(Phase::Paused);
             tokio::select! {
                 // The sender lives as long as the process' other tasks: without it there is nobody who could resume.
                 let_go = held.wait_for(|held| held.shard(&shard).is_none()) => if let_go.is_err() { return Ok(()) },

@@ -16,9 +16,17 @@ use super::{
 use crate::{
     backoff::Backoff,
     lake::{Draft, LogWriter, Schemas, Store},
+    live::LiveShard,
     metrics::ShardMetrics,
     model::{FileStep, Step},
 };
+
+/// Where it is told what was committed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Notes<'a> {
+    pub(super) metrics: &'a ShardMetrics,
+    pub(super) live: &'a LiveShard,
+}
 
 /// Commits cuts until the channel closes.
 ///
@@ -31,7 +39,7 @@ pub(super) async fn commit_cuts(
     mut cuts: mpsc::Receiver<Cut>,
     files: &FileMaker,
     schemas: &Schemas,
-    metrics: &ShardMetrics,
+    notes: Notes<'_>,
     stored: &Notify,
     backoff: &mut Backoff,
 ) -> Result<(), ExtractError> {
@@ -45,16 +53,19 @@ pub(super) async fn commit_cuts(
         let (count, rows) = (files_of().count() as u64, files_of().map(|f| f.rows).sum());
         let bytes = files_of().map(|f| f.bytes).sum();
         let covered = cut.committed_at.map_or(0, |(_, latest)| latest);
-        log.append(Draft {
+        let (position, told) = (cut.position.clone(), steps.iter().filter(|s| !matches!(s, Step::File(_))));
+        let told: Vec<Step> = told.cloned().collect();
+        let appended = log.append(Draft {
             next_seq: cut.next_seq,
             position: cut.position,
             committed_at: cut.committed_at,
             open_xa: open_xa.clone(),
             steps,
-        })
-        .await?;
+        });
+        let appended = appended.await?;
+        notes.live.committed(appended.number, appended.written_at, &position, &told);
         conclude(&*files.store, cut.after).await;
-        metrics.stored(count, rows, bytes, covered);
+        notes.metrics.stored(count, rows, bytes, covered);
         backoff.reset();
         stored.notify_waiters();
     }

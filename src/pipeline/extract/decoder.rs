@@ -35,6 +35,7 @@ use crate::{
     batch::Budget,
     config::TableRules,
     lake::{Clock, Schemas},
+    live::LiveShard,
     metrics::{Metrics, ShardMetrics},
     model::{Catalog, OpCounts, Position, Seq, Shard},
     source::mysql::{
@@ -77,6 +78,7 @@ pub(super) struct Setup {
     pub(super) budget: Budget,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<ShardMetrics>,
+    pub(super) live: Arc<LiveShard>,
     /// Counters that are not the shard's.
     pub(super) process: Arc<Metrics>,
     /// With `--once`: stop when this is covered.
@@ -148,7 +150,29 @@ pub(super) struct Decoder {
     stop: watch::Receiver<bool>,
     snapshots: Snapshots,
     cuts: mpsc::Sender<Cut>,
+    runtime: Waits,
+}
+
+/// How the thread waits for what is asynchronous. Waiting may take as long as it likes, for a store that is away or for a source
+/// that is silent; what lies between two waits is the thread's own work, and may not.
+struct Waits {
     runtime: Handle,
+    live: Arc<LiveShard>,
+}
+
+impl Waits {
+    fn block_on<T>(&self, what: impl Future<Output = T>) -> T {
+        let _waiting = self.live.wait();
+        self.runtime.block_on(what)
+    }
+}
+
+impl std::ops::Deref for Waits {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.runtime
+    }
 }
 
 impl std::fmt::Debug for Decoder {
@@ -167,6 +191,8 @@ pub(super) fn run(
     cuts: mpsc::Sender<Cut>,
     runtime: Handle,
 ) -> Result<Ended, ExtractError> {
+    let live = setup.live;
+    let _working = live.work();
     let mut assembler = setup.assembler;
     let mut decoder = Decoder {
         shard: setup.shard,
@@ -197,7 +223,7 @@ pub(super) fn run(
         stop: setup.stop,
         snapshots: setup.snapshots,
         cuts,
-        runtime,
+        runtime: Waits { runtime, live: Arc::clone(&live) },
     };
     decoder.know_parked();
     if setup.fresh {

@@ -41,6 +41,7 @@ use crate::{
     batch::Budget,
     config::TableRules,
     lake::{Clock, LogWriter, OpenOptions, Schemas, Store, WriterId, parquet::Form},
+    live::Phase,
     metrics::{ErrorKind, Metrics},
     model::{Digest, Shard},
     source::mysql::{connect::Address, preflight, start::StartPoint, stream::Identity},
@@ -111,6 +112,7 @@ const SUSPECT_ATTEMPTS: u32 = 6;
 pub async fn run(extract: Extract) -> Result<(), ExtractError> {
     let mut backoff = Backoff::new(extract.patience);
     let mut stop = extract.stop.clone();
+    let live = extract.metrics.live().shard(&extract.shard);
     let mut state = State { log: None, sessions: 0, take_over: extract.take_over };
     loop {
         let failed = match attempt(&extract, &mut state, &mut backoff).await {
@@ -126,8 +128,10 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
         if matches!(failed, ExtractError::Log(_)) {
             // Opening it anew finds out where it stands.
             state.log = None;
+            live.unclaimed();
         }
         let error = crate::errors::chain(&failed);
+        live.failed(error.clone());
         tracing::warn!(shard = %extract.shard, error, ?pause, "extraction failed; resuming from the log");
         let stopped = tokio::select! {
             () = tokio::time::sleep(pause) => false,
@@ -151,13 +155,18 @@ struct State {
 /// Connects, takes the log where it is not ours yet, and runs one session. The source comes first: a log is not claimed over and
 /// over while the source is away.
 async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) -> Result<(), ExtractError> {
+    let live = extract.metrics.live().shard(&extract.shard);
+    live.enter(Phase::Connecting);
     // Each time: the server behind an address may be another one after a failover. Before the log is touched: a source that
     // cannot be read must not fence a writer that can.
     preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?;
     let conn = extract.address.connect().await?;
     let log = match &mut state.log {
         Some(log) => log,
-        none => match open_log(extract, state.take_over).await? {
+        none => match {
+            live.enter(Phase::Claiming);
+            open_log(extract, state.take_over).await?
+        } {
             Some(log) => none.insert(log),
             None => return Ok(()),
         },
@@ -165,6 +174,8 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
     // It is ours now. Whoever takes it from us later is not fenced in turn.
     state.take_over = false;
     state.sessions += 1;
+    live.claimed(log.number(), log.position(), log.catalog());
+    live.enter(Phase::Running);
     session::run(extract, conn, log, state.sessions, backoff).await?;
     release(state.log.take()).await
 }

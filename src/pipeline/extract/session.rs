@@ -62,6 +62,7 @@ pub(super) async fn run(
     tracing::info!(shard = %extract.shard, entry = log.number(), next_seq = %log.next_seq(), "reading the binlog");
 
     let metrics = Arc::new(extract.metrics.shard(&extract.shard));
+    let live = extract.metrics.live().shard(&extract.shard);
     let files = FileMaker {
         store: Arc::clone(&extract.store),
         encoders: extract.encoders.clone(),
@@ -96,6 +97,7 @@ pub(super) async fn run(
         budget: extract.budget.clone(),
         clock: Arc::clone(&extract.clock),
         metrics: Arc::clone(&metrics),
+        live: Arc::clone(&live),
         process: Arc::clone(&extract.metrics),
         until,
         stop: extract.stop.clone(),
@@ -107,7 +109,8 @@ pub(super) async fn run(
     let shard = extract.shard.to_string();
     let stream = follow(&shard, &extract.address, &extract.identity, position, sender, extract.patience);
     let decoding = decode_thread(setup, receiver, cuts)?;
-    let committing = commit::commit_cuts(log, queue, &files, &extract.schemas, &metrics, &extract.stored, backoff);
+    let notes = commit::Notes { metrics: &metrics, live: &live };
+    let committing = commit::commit_cuts(log, queue, &files, &extract.schemas, notes, &extract.stored, backoff);
 
     // The decoder ends first when all is well: it drops the channels, and the others follow. When another part fails, the
     // decoder learns it from its channels; the first real error is the one to tell.

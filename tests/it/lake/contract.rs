@@ -1,10 +1,16 @@
 //! What every store must do.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures::future::join_all;
-use tailwater::lake::{Created, Directory, ObjectPath, S3, Store, StoreErrorKind, proof::prove_create_if_absent};
+use tailwater::lake::{
+    Created, Directory, ObjectPath, S3, S3Options, Store, StoreErrorKind, proof::prove_create_if_absent,
+};
 use tailwater_servers::S3Fault;
 
 use super::stores::{Fixture, on_every_store, s3_options};
@@ -181,6 +187,29 @@ async fn s3_retries_what_passes_and_recognises_what_does_not() {
     let denied = f.store.get(&p).await.unwrap_err();
     assert_eq!(denied.kind, StoreErrorKind::Denied);
     assert!(denied.to_string().contains("s3:ListBucket"), "{denied}");
+}
+
+/// An attempt that goes unanswered is given up and repeated; a PUT that was performed all the same is told by its content.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3_requests_that_go_unanswered_are_repeated() {
+    let f = Fixture::s3().await;
+    let server = f.server.as_ref().unwrap();
+    let timeout = Duration::from_millis(300);
+    let store = S3::open(S3Options { request_timeout: Some(timeout), ..s3_options(server) }).await.unwrap();
+    let p = path("log/s1/1.json");
+    let never = || S3Fault::delay(Duration::from_secs(60));
+    server.inject(never().on("PUT", "/log/"));
+    assert_eq!(store.create(&p, Bytes::from("x")).await.unwrap(), Created::New);
+    server.inject(never().on("GET", "/log/"));
+    assert_eq!(store.get(&p).await.unwrap().unwrap(), "x");
+    assert_eq!(server.pending_faults(), 0);
+    // One that never answers is given up within a bound, as something that passes.
+    server.inject(never().times(20).on("GET", "/log/"));
+    let began = Instant::now();
+    let error = store.get(&p).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Transient, "{error} {:?}", error.source);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    server.clear_faults();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -54,6 +54,7 @@ pub(super) fn s3_options(server: &Server) -> S3Options {
             secret_access_key: Server::SECRET_KEY.into(),
             session_token: None,
         }),
+        request_timeout: None,
     }
 }
 

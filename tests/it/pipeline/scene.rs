@@ -265,6 +265,14 @@ impl Scene {
         (0..self.servers.len()).try_for_each(|shard| self.sql(shard, statements))
     }
 
+    /// A source that no other test reads, to be stopped and started.
+    pub(super) fn own_server(&mut self, shard: usize) -> Result<&mut Mysql> {
+        match &mut self.servers {
+            Sources::Own(servers) => servers.get_mut(shard).context("there is no such server"),
+            Sources::Shared(_) => Err(anyhow!("the server is other tests', too")),
+        }
+    }
+
     pub(super) fn s3(&self) -> Result<&S3> {
         self.s3.as_deref().context("the lake is in a folder")
     }

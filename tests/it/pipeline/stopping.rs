@@ -275,9 +275,12 @@ fn a_connection_cut_within_transactions_loses_and_doubles_nothing() -> Result<()
     scene.log_is_whole()
 }
 
+/// Longer than any request is waited for.
+const UNANSWERED: Duration = Duration::from_secs(60);
+
 #[test]
 fn a_store_that_fails_and_loses_answers_loses_no_rows() -> Result<()> {
-    let scene = Setup::new("stores").on_s3().start()?;
+    let scene = Setup::new("stores").on_s3().lake("request_timeout = \"1s\"").start()?;
     scene.sql_all(&format!("{TABLE} {ROWS}"))?;
     let mut running = scene.start(&["run"])?;
     scene.becomes_equal(&["t"], &mut running)?;
@@ -289,6 +292,9 @@ fn a_store_that_fails_and_loses_answers_loses_no_rows() -> Result<()> {
         S3Fault::lose_answer().times(2).on("PUT", "/data/"),
         S3Fault::lose_request().times(2).on("PUT", "/log/"),
         S3Fault::lose_answer().times(3).on("GET", ""),
+        S3Fault::delay(UNANSWERED).times(2).on("PUT", "/data/"),
+        S3Fault::delay(UNANSWERED).times(2).on("PUT", "/log/"),
+        S3Fault::delay(UNANSWERED).times(2).on("GET", "/log/"),
     ] {
         let s3 = scene.s3()?;
         s3.inject(fault);

@@ -25,10 +25,16 @@ pub struct Program {
 }
 
 impl Program {
-    /// The program `binary`, run in `folder`; its output goes to this process' own.
+    /// The program `binary`, run in `folder`; its output goes to this process' own. It serves no HTTP unless told to: many run
+    /// side by side, and few are asked.
     #[must_use]
     pub fn new(binary: impl Into<PathBuf>, folder: impl Into<PathBuf>) -> Self {
-        Self { binary: binary.into(), folder: folder.into(), log: None, environment: Vec::new() }
+        Self {
+            binary: binary.into(),
+            folder: folder.into(),
+            log: None,
+            environment: vec![("TAILWATER_HTTP", "off".to_owned())],
+        }
     }
 
     /// Appends what it writes to a file instead.

@@ -8,7 +8,7 @@ use tailwater_redshift::{Auth, Fault, Options};
 
 use super::world::{RedshiftWorld, Way};
 use crate::warehouse::{
-    applier::{Applier, Change, GROUP},
+    applier::{Applier, Change, GROUP, claim},
     contract::{self, notes, orders, shown},
     tables,
     world::{Files, World},
@@ -99,6 +99,47 @@ async fn every_access_of_copy_loads() {
         applier.warehouse.close_group(&applier.fence).await.unwrap();
     }
     assert!(world.private("stage_").await.is_empty());
+}
+
+/// By default the certificate must be of a trusted authority and name the host.
+#[tokio::test]
+async fn the_certificate_is_proven_before_anything_is_said() {
+    let world = RedshiftWorld::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+    std::fs::write(&certificate, include_str!("../../../redshift/tests/data/certificate.pem")).unwrap();
+    std::fs::write(&key, include_str!("../../../redshift/tests/data/key.pem")).unwrap();
+    let everywhere = ([0, 0, 0, 0], 0).into();
+    let tls = Some((certificate.clone(), key));
+    let server = tailwater_redshift::Redshift::start(Options {
+        listen: everywhere,
+        tls,
+        require_tls: true,
+        ..Options::default()
+    });
+    let server = server.unwrap();
+    let connect = |host: &str, tls: TlsMode, ca: bool| {
+        let mut options = world.options();
+        (options.host, options.port, options.database) =
+            (host.to_owned(), server.address().port(), Options::default().database);
+        options.tls = tls;
+        options.ca = ca.then(|| certificate.clone());
+        world.redshift(options)
+    };
+    let trusted = connect("localhost", TlsMode::VerifyFull, true);
+    trusted.open_group(&claim("one", 0)).await.unwrap();
+    assert!(trusted.group_state(GROUP).await.unwrap().is_some());
+    // The certificate does not name 127.0.0.2.
+    assert!(connect("127.0.0.2", TlsMode::VerifyCa, true).group_state(GROUP).await.is_ok());
+    for refused in [
+        connect("127.0.0.2", TlsMode::VerifyFull, true),
+        connect("localhost", TlsMode::VerifyFull, false),
+        connect("localhost", TlsMode::Disable, false),
+    ] {
+        let refused = refused.group_state(GROUP).await.unwrap_err().to_string();
+        assert!(!refused.contains("Secret-1234"), "{refused}");
+        println!("{refused}");
+    }
 }
 
 /// What keeps a login from working is said with its mend.

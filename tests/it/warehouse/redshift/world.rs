@@ -169,6 +169,7 @@ fn lake(s3: &tailwater_servers::S3, prefix: String) -> S3Options {
         endpoint: Some(s3.endpoint()),
         path_style: true,
         keys: Some(keys()),
+        request_timeout: None,
     }
 }
 

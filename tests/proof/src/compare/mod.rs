@@ -91,7 +91,16 @@ pub async fn compare(shards: &[Shard], warehouse: &Warehouse, tables: &[Table]) 
 /// # Errors
 /// When the warehouse cannot be read.
 pub async fn newest_seq(warehouse: &Warehouse, table: &Table) -> Result<Option<i64>> {
-    Target::open(warehouse).await?.newest_seq(table).await
+    Target::open(warehouse).await?.number(table, "MAX(_tw_seq)").await
+}
+
+/// The rows of a target, of all origins; 0 while there is no such target.
+///
+/// # Errors
+/// When the warehouse cannot be read.
+pub async fn row_count(warehouse: &Warehouse, table: &Table) -> Result<u64> {
+    let rows = Target::open(warehouse).await?.number(table, "COUNT(*)").await?;
+    Ok(rows.unwrap_or(0).try_into()?)
 }
 
 /// Separates the parts of a key; no text of the shop has it.

@@ -110,20 +110,20 @@ impl Target {
         })
     }
 
-    /// The greatest `_tw_seq` of a target.
-    pub(super) async fn newest_seq(&mut self, table: &Table) -> Result<Option<i64>> {
+    /// What an aggregate answers over all rows of a target; `None` where there is no target, or the answer is NULL.
+    pub(super) async fn number(&mut self, table: &Table, what: &str) -> Result<Option<i64>> {
         let (schema, name) = place(self, table);
         if self.columns(&schema, &name).await?.is_empty() {
             return Ok(None);
         }
-        let sql = format!("SELECT MAX(_tw_seq) FROM {}.{}", quoted(&schema), quoted(&name));
+        let sql = format!("SELECT {what} FROM {}.{}", quoted(&schema), quoted(&name));
         Ok(match self {
             Self::Sqlite(conn) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(conn).await?,
             Self::Postgres(conn) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(conn).await?,
             Self::Redshift(conn) => {
                 let rows = texts(conn, sql).await?;
-                let newest = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
-                newest.map(|seq| seq.parse()).transpose()?
+                let number = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
+                number.map(|digits| digits.parse()).transpose()?
             }
         })
     }

@@ -39,6 +39,14 @@ impl fmt::Display for Figures {
     }
 }
 
+/// The middle of the figures; the mean of both where there are two.
+pub(crate) fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = figures.collect();
+    all.sort_by(f64::total_cmp);
+    let at = |place: usize| all.get(place).copied().unwrap_or(f64::NAN);
+    (at(all.len().saturating_sub(1) / 2) + at(all.len() / 2)) / 2.0
+}
+
 /// Runs a program to its end. The kernel keeps the processor times of an ended program until it is
 /// waited for, but not its memory's peak, which is therefore read while it runs.
 pub(crate) fn measure(command: &mut Command) -> Result<Figures> {

@@ -1,0 +1,1 @@
+tailwater-.service.d

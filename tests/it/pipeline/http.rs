@@ -1,0 +1,4 @@
+//! The HTTP port of a running program.
+
+mod client;
+mod serve;
