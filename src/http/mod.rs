@@ -19,6 +19,7 @@ pub mod client;
 mod control;
 mod exposition;
 mod health;
+mod page;
 mod route;
 mod server;
 mod slow;

@@ -294,7 +294,7 @@ impl super::Apply {
     }
 
     /// Where an origin's rows go.
-    fn target(&self, origin: &Origin) -> Option<Target> {
+    pub(super) fn target(&self, origin: &Origin) -> Option<Target> {
         self.rules.resolve(&origin.database, &origin.table).map(|rule| rule.target)
     }
 }

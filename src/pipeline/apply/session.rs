@@ -14,13 +14,16 @@ use super::{
     cursor::{Cursor, Scope, Work},
     entries::Entries,
     hold::PAUSED,
+    read_back::{Merged, ReadBack},
     tick::{Targets, Tick},
+    waiting::Waiting,
 };
 use crate::{
     backoff::Backoff,
     config::Publish,
-    lake::{LogReader, ReadFrom, SystemClock, WriterId, control::Retry},
+    lake::{Clock as _, LogReader, ReadFrom, SystemClock, WriterId, control::Retry},
     live::Phase,
+    metrics::{GroupMetrics, Half},
     model::{Entry, Origin, Shard, Step},
     warehouse::{
         Claim, Exception, ExceptionChange, ExceptionKind, Fence, GroupState, LogPosition, Move, WarehouseError,
@@ -45,6 +48,9 @@ pub(super) struct Session<'a> {
     pub(super) fence: Fence,
     pub(super) number: u64,
     pub(super) targets: Targets,
+    figures: GroupMetrics,
+    read_back: &'a ReadBack,
+    waiting: Waiting,
     readers: BTreeMap<Shard, Reader>,
     /// Entries for those that have exceptions.
     entries: Entries,
@@ -71,13 +77,23 @@ struct Reader {
 ///
 /// # Errors
 /// What ended the session; the warehouse is as after its last committed tick.
-pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -> Result<(), ApplyError> {
+pub(super) async fn run(
+    apply: &Apply,
+    take_over: bool,
+    read_back: &ReadBack,
+    backoff: &mut Backoff,
+) -> Result<(), ApplyError> {
     let (fence, state) = claim(apply, take_over).await?;
+    let figures = apply.metrics.group(&apply.group);
+    figures.opened();
     let mut session = Session {
         apply,
         fence,
         number: 0,
         targets: Targets::default(),
+        figures,
+        read_back,
+        waiting: Waiting::default(),
         readers: BTreeMap::new(),
         entries: Entries::default(),
         turn: None,
@@ -85,6 +101,7 @@ pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -
         behind: state.exceptions.iter().map(|(origin, e)| (origin.clone(), CatchUp::of(origin, e))).collect(),
     };
     let worked = session.work(state, backoff).await;
+    session.figures.closed();
     if worked.is_ok() {
         apply.warehouse.close_group(&session.fence).await?;
     }
@@ -182,6 +199,7 @@ impl Session<'_> {
             }
             let more = self.catch_up().await?;
             self.caught_up();
+            self.tell_waiting();
             if !drained && !more {
                 let rest = self.apply.tick.saturating_sub(began.elapsed());
                 tokio::select! {
@@ -244,6 +262,7 @@ impl Session<'_> {
                 asked = true;
                 let Some(entry) = reader.log.next().await? else { break };
                 let entry = Arc::new(entry.entry);
+                self.waiting.arrived(&entry, |origin| owns(origin) && !self.behind.contains_key(origin));
                 self.apply.metrics.live().shard(shard).passed(entry.number, &entry.steps);
                 if self.behind.keys().any(|origin| origin.shard == *shard) || begins(&entry) {
                     self.entries.keep(&entry);
@@ -265,6 +284,7 @@ impl Session<'_> {
         let began = tick.began.clone();
         let opened: Vec<(Origin, Exception)> =
             tick.exceptions.iter().filter_map(|c| Some((c.origin.clone(), c.to.clone()?))).collect();
+        let shows = tick.work.shows.clone();
         let ended = tick.work.ended.clone();
         let parked = self.apply.perform(&self.fence, &mut self.number, &mut self.targets, tick).await?;
         for (origin, exception) in opened {
@@ -296,15 +316,20 @@ impl Session<'_> {
                 let rows = rows.get(&step.shard).copied().unwrap_or_default();
                 self.apply.metrics.shard(&step.shard).applied(entries, rows, reader.reached.unwrap_or_default());
             }
+            self.waiting.merged(&step.shard, step.to.position.entry);
+            let commits = shows.get(&step.shard).cloned().unwrap_or_default();
+            self.read_back.merged(Merged { shard: step.shard, mark: step.to, commits });
         }
         Ok(())
     }
 
     fn count_parked(&self) {
-        let parked = self.behind.iter().filter(|(origin, c)| c.is_parked() && self.apply.owns(origin));
-        let parked: BTreeSet<&Origin> = parked.map(|(origin, _)| origin).collect();
-        self.apply.metrics.group(&self.apply.group).parked(parked.len() as u64);
-        self.apply.metrics.live().group(&self.apply.group).still_parked(&parked);
+        let owned = || self.behind.iter().filter(|(origin, _)| self.apply.owns(origin));
+        let parked: BTreeSet<Origin> = owned().filter(|(_, c)| c.is_parked()).map(|(o, _)| o.clone()).collect();
+        self.figures.parked(parked.len() as u64);
+        self.figures.held((owned().count() - parked.len()) as u64);
+        self.apply.metrics.live().group(&self.apply.group).still_parked(&parked.iter().collect());
+        self.apply.metrics.parked(Half::Apply, &self.apply.group, parked);
     }
 
     /// The exception of an origin whose snapshot begins. One that is parked begins anew with it: all its rows come again. One
@@ -411,6 +436,15 @@ impl Session<'_> {
                 self.apply.metrics.shard(shard).caught_up();
             }
         }
+    }
+
+    /// Tells how much waits, and since when.
+    fn tell_waiting(&mut self) {
+        self.figures.waiting(self.readers.values().map(|r| r.cursor.entries_ahead()).sum());
+        let (apply, now) = (self.apply, SystemClock::new().unix_micros());
+        let owned = self.behind.keys().filter(|origin| apply.owns(origin));
+        self.waiting.behind(owned.map(|origin| (origin.clone(), apply.target(origin), now)));
+        self.waiting.tell(&apply.metrics);
     }
 
     /// Identity of a shard's log, where it is open.
