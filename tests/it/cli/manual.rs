@@ -14,7 +14,8 @@ fn the_manual_has_every_verb() {
     }
     assert!(ran.out.contains(".TH tailwater 1") && ran.out.contains("tailwater snapshot"), "{}", ran.out);
     let ran = run(dir.path(), &[], &["man", "snapshot"]);
-    assert!(ran.code == Some(0) && ran.out.contains(".TH tailwater\\-snapshot 1"), "{}", ran.out);
+    let page = ran.out.replace("\\-", "-");
+    assert!(ran.code == Some(0) && page.contains(".TH tailwater-snapshot 1"), "{page}");
     let ran = run(dir.path(), &[], &["man", "snapshto"]);
     assert_eq!(ran.code, Some(64));
     assert!(ran.err.contains("did you mean \"snapshot\"?"), "{}", ran.err);

@@ -24,7 +24,7 @@ fn files(folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
 /// Everything that a plan could change: the lake's objects, and the warehouse's definitions and state.
 fn state(scene: &Scene, engine: Engine) -> Result<(BTreeMap<String, Vec<u8>>, Vec<String>)> {
     let mut lake = BTreeMap::new();
-    files(&scene.lake().join(if engine == Engine::Redshift { "." } else { &scene.name }), &mut lake)?;
+    files(&scene.lake().join(if engine == Engine::Redshift { "." } else { scene.name.as_str() }), &mut lake)?;
     let file = scene.folder().join("warehouse.db");
     let warehouse = match engine {
         Engine::Sqlite if !file.exists() => Vec::new(),
