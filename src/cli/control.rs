@@ -17,10 +17,10 @@ const NAMED: usize = 5;
 #[derive(Debug, clap::Args)]
 pub(super) struct SelectionArgs {
     /// Tables, by their names on the source such as 'shop.orders*'; repeat for more.
-    #[arg(long = "table", value_name = "PATTERN")]
+    #[arg(id = "selected_tables", long = "table", value_name = "PATTERN")]
     tables: Vec<Pattern>,
     /// This shard as a whole; with --table, the tables of this shard alone. Repeat for more.
-    #[arg(long = "shard", value_name = "NAME")]
+    #[arg(id = "selected_shards", long = "shard", value_name = "NAME")]
     shards: Vec<String>,
 }
 

@@ -95,6 +95,7 @@ fn report(args: &InitArgs, config: &Config, found: &Discovery, secrets: &[String
         let tables = notes::size(found.tables.values());
         let families = match found.families.len() {
             0 => String::new(),
+            1 => format!("; {pieces} of them are pieces of one"),
             n => format!("; {pieces} of them are pieces of {n} tables"),
         };
         findings.insert(0, Finding::ok("tables", format!("{tables}{families}")));

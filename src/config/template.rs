@@ -12,6 +12,9 @@ use super::schema::{choices, deref, describe, schema};
 /// Columns of the file's comments.
 const WIDTH: usize = 100;
 
+/// A number for options that have no default, within their bounds: small ones would throttle whoever sets them unread.
+const EXAMPLE: i64 = 10_000;
+
 /// What a new configuration file says beside the options.
 #[derive(Clone, Debug, Default)]
 pub struct Template {
@@ -175,7 +178,8 @@ impl Writer<'_> {
         if let Some((first, _)) = choices(inner).and_then(|choices| choices.first().copied()) {
             return quoted(first);
         }
-        let number = || inner.get("minimum").and_then(Value::as_i64).unwrap_or(1).max(1).to_string();
+        let bound = |name: &str| inner.get(name).and_then(Value::as_i64);
+        let number = || EXAMPLE.min(bound("maximum").unwrap_or(EXAMPLE)).max(bound("minimum").unwrap_or(1)).to_string();
         match (inner.get("format").and_then(Value::as_str), inner.get("type").and_then(Value::as_str)) {
             (Some("human-duration"), _) => quoted("1m"),
             (Some("byte-size"), _) => quoted("64 MiB"),

@@ -69,7 +69,7 @@ fn head(config: &Config) -> Vec<String> {
 
 fn about_server(server: &FoundServer, found: &Discovery) -> Vec<String> {
     let tables = found.tables.values().filter(|t| t.shards.contains(&server.shard)).count();
-    let mut lines = vec![String::new(), format!("{}: {tables} tables", server.version)];
+    let mut lines = vec![String::new(), format!("server {}: {tables} tables", server.version)];
     for finding in &server.findings {
         let mark = if finding.severity == Severity::Problem { "PROBLEM" } else { "warning" };
         lines.push(format!("{mark}: {}", finding.what));
@@ -101,6 +101,9 @@ fn about_family(family: &Family, config: &Config, found: &Discovery) -> Vec<Stri
 }
 
 fn about_tables(tables: Vec<Named<'_>>, config: &Config) -> Vec<String> {
+    if tables.is_empty() {
+        return vec!["None now but those above; this takes tables to come.".to_owned()];
+    }
     let mut lines = vec![size(tables.iter().map(|(_, t)| *t))];
     for ((database, table), found) in tables.iter().take(LISTED) {
         let on = if found.shards.len() > 1 { format!(" on {} shards", found.shards.len()) } else { String::new() };
