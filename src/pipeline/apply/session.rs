@@ -190,7 +190,9 @@ impl Session<'_> {
             }
             let idle_for_long = moved.elapsed() >= IDLE_MOVE.max(self.apply.tick);
             let shows = tick.work.passed.iter().any(|o| self.apply.publish(o) == Publish::Progressively);
-            if !tick.work.is_empty() || shows || (!tick.moves.is_empty() && (idle_for_long || drained)) {
+            // Origins with exceptions catch up to where the warehouse has the group, so it must have what the cursors passed.
+            let moves = !tick.moves.is_empty() && (idle_for_long || drained || !self.behind.is_empty());
+            if !tick.work.is_empty() || shows || moves {
                 self.perform(tick).await?;
                 moved = Instant::now();
                 backoff.reset();
@@ -458,9 +460,10 @@ impl Session<'_> {
         self.entries.read(self.apply, shard, &log_id, number).await
     }
 
-    /// Where the group stands in a shard's log.
+    /// Where the group stands in a shard's log, for an origin that catches up with it. `None` while the cursor is ahead of what the
+    /// warehouse has: it passed over the steps of all origins that have exceptions, and one that arrived behind it would lose them.
     pub(super) fn stands(&self, shard: &Shard) -> Option<LogPosition> {
-        self.readers.get(shard).and_then(|r| r.stands)
+        self.readers.get(shard).and_then(|r| r.stands.filter(|stands| *stands == r.cursor.position()))
     }
 }
 
