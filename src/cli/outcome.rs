@@ -50,6 +50,21 @@ pub(super) fn explain_verify(error: VerifyError) -> Failure {
     }
 }
 
+/// The failure that a catalog's error is.
+pub(super) fn explain_catalog(error: CatalogError) -> Failure {
+    let (exit, hint) = match &error {
+        CatalogError::Connect(e) => of_connect(e),
+        CatalogError::Start(_) | CatalogError::Query { .. } => {
+            (Exit::Unavailable, Some("`tailwater check` lists the grants it needs"))
+        }
+    };
+    let failure = Failure::new(exit, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
 type Verdict = (Exit, Option<&'static str>);
 
 fn of_extract(error: &ExtractError) -> Verdict {

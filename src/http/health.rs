@@ -219,6 +219,10 @@ fn of_course(about: About, name: &str, course: &Course) -> Option<Condition> {
         (Phase::Retrying, _) => {
             (format!("extraction failed{}", last()), "mend what the error names; it is tried again by itself")
         }
+        (Phase::Paused, _) => (
+            "an operator paused it; its binlogs have to last until it is resumed".to_owned(),
+            "run `tailwater resume` when it may go on",
+        ),
         (Phase::Ended, _) => ("it has ended".to_owned(), "the process is about to end; see the end of its log"),
     };
     Some(Condition::failed(about, name, reason, mend))
@@ -245,7 +249,8 @@ mod tests {
 
     #[test]
     fn every_phase_but_working_says_what_to_do() {
-        for phase in [Phase::Starting, Phase::Connecting, Phase::Claiming, Phase::Retrying, Phase::Ended] {
+        for phase in [Phase::Starting, Phase::Connecting, Phase::Claiming, Phase::Retrying, Phase::Paused, Phase::Ended]
+        {
             for about in [About::Shard, About::Group] {
                 let condition = of_course(about, "s1", &course(phase));
                 assert!(condition.is_some_and(|c| !c.ok && c.reason.is_some() && c.mend.is_some()), "{phase:?}");

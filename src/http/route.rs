@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Method, Request, Response, StatusCode, header::HeaderMap};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, http::request::Parts};
 
-use super::{access::Access, answer::Answer, exposition, health, page, status};
+use super::{access::Access, answer::Answer, control, exposition, health, page, status};
 use crate::{
     config::Config,
     live::{History, Recent, now},
     metrics::Metrics,
+    pipeline::control::Levers,
 };
 
 /// What answers are made of.
@@ -25,6 +26,8 @@ pub struct Site {
     pub(super) history: History,
     pub(super) access: Access,
     pub(super) ready_lag: Duration,
+    /// What commands pull; without any, none are taken.
+    levers: Option<Arc<Levers>>,
 }
 
 impl Site {
@@ -38,7 +41,15 @@ impl Site {
             history: History::default(),
             access,
             ready_lag: config.http.ready_lag.get(),
+            levers: None,
         }
+    }
+
+    /// Takes commands.
+    #[must_use]
+    pub fn with_levers(mut self, levers: Arc<Levers>) -> Self {
+        self.levers = Some(levers);
+        self
     }
 
     /// Remembers the figures of this moment.
@@ -46,21 +57,31 @@ impl Site {
         self.history.look(self.metrics.snapshot(now()));
     }
 
-    /// The answer to a request.
+    /// The answer to any request.
+    pub(super) async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if !request.uri().path().starts_with(CONTROL) {
+            return self.answer(&request);
+        }
+        let (head, body) = request.into_parts();
+        let verb = head.uri.path().strip_prefix(CONTROL).unwrap_or_default();
+        let answer = self.controlling(verb, &head, body).await;
+        answer.unwrap_or_else(|refusal| refusal).respond(&head.method, &head.headers)
+    }
+
+    /// The answer to a request that only reads.
     pub(super) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        let answer = match request.uri().path().strip_prefix(CONTROL) {
-            Some(_command) => self.controlling(request.headers()),
-            None => self.reading(request),
-        };
         // A refusal is an answer, too.
-        let answer = answer.unwrap_or_else(|refusal| refusal);
+        let answer = self.reading(request).unwrap_or_else(|refusal| refusal);
         answer.respond(request.method(), request.headers())
     }
 
     /// Commands. Whoever may not give any learns nothing of which there are.
-    fn controlling(&self, asked: &HeaderMap) -> Result<Answer, Answer> {
-        self.access.control(asked)?;
-        Err(Answer::error(StatusCode::NOT_FOUND, "there is no such command"))
+    async fn controlling(&self, verb: &str, head: &Parts, body: Incoming) -> Result<Answer, Answer> {
+        self.access.control(&head.headers)?;
+        match &self.levers {
+            Some(levers) => control::answer(levers, verb, head, body).await,
+            None => Err(Answer::error(StatusCode::NOT_FOUND, "this process takes no commands")),
+        }
     }
 
     /// What only reads.

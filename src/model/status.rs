@@ -46,6 +46,9 @@ pub struct ShardStatus {
     /// Writer of the newest entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writer: Option<String>,
+    /// Since when an operator has paused it, UTC microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<i64>,
     /// Why the shard's state is not known, when it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -73,6 +76,9 @@ pub struct TableStatus {
     /// Whether it is being rebuilt from the lake.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub rebuilding: bool,
+    /// Origins that an operator has paused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paused: Vec<String>,
     /// Origins that stopped arriving, each with its reason and the command that repairs it.
     pub parked: Vec<ParkedOrigin>,
     /// Origins whose old rows need a new snapshot, each with its reason.

@@ -16,7 +16,7 @@ use crate::{
         stream::Identity,
     },
     warehouse::{
-        Warehouse, WarehouseError,
+        Product, Warehouse, WarehouseError,
         postgres::Postgres,
         redshift::{CopyAccess, DataApiTarget, Login, Redshift, RedshiftOptions, TlsMode as RedshiftTls},
         sqlite::{Durability, Sqlite},
@@ -83,6 +83,19 @@ pub fn warehouse(
             Arc::new(Redshift::new(redshift(config, url), Arc::clone(store))?)
         }
     })
+}
+
+/// The product behind a warehouse's address, with the names that its statements have.
+pub fn product(config: &config::Warehouse) -> Product {
+    match &config.url {
+        WarehouseUrl::Sqlite(_) => Product::Sqlite,
+        WarehouseUrl::Postgres(_) => Product::Postgres { schema: config.schema.clone() },
+        WarehouseUrl::Redshift(url) => Product::Redshift {
+            schema: config.schema.clone(),
+            private_schema: config.redshift_settings().private_schema,
+            user: if url.user.is_empty() { "tailwater".to_owned() } else { url.user.clone() },
+        },
+    }
 }
 
 /// How to reach a Redshift cluster or workgroup. What a login needs is there: validation has seen to it.

@@ -9,7 +9,7 @@ use std::{
 use futures::{StreamExt, future::join_all, stream};
 use tokio::time::timeout;
 
-use super::open;
+use super::{apply, control::Holds, open};
 use crate::{
     config::{Config, LakeUrl, Mode, Source, TableRules},
     errors::chain,
@@ -36,6 +36,9 @@ const TOGETHER: usize = 16;
 /// Age of the newest entry from which a log that lacks what its source has, or is not applied, is told as standing still.
 /// Several times the interval of position-only entries and of the slowest tick.
 const STANDSTILL: Duration = Duration::from_secs(300);
+
+/// How the trouble of a shard begins that is not read.
+const STANDS_STILL: &str = "nothing was extracted for ";
 
 /// State of each group in the warehouse, by the group's own name.
 pub(super) type Groups = BTreeMap<String, GroupState>;
@@ -69,6 +72,11 @@ pub async fn look(config: &Config) -> Result<Status, StoreError> {
     }
     let verified = verified(&*store, &shards).await;
     let rules = config.table_rules();
+    let held = bounded("lake", async { Holds::read(&*store).await.map_err(|e| chain(&e)) }).await;
+    let held = held.unwrap_or_else(|trouble| {
+        status.trouble.push(format!("what is paused is not known: {trouble}"));
+        Holds::default()
+    });
     let looks = shards.into_iter().map(|shard| {
         let source = config.source.iter().find(|s| s.shard() == shard);
         let rules = &rules;
@@ -81,8 +89,15 @@ pub async fn look(config: &Config) -> Result<Status, StoreError> {
         }
     });
     let looked: Vec<_> = stream::iter(looks).buffered(TOGETHER).collect().await;
-    status.tables = tables(&looked, &groups, &verified);
+    status.tables = tables(&looked, &groups, &verified, &held);
     status.shards = looked.into_iter().map(|(shard, _)| shard).collect();
+    for shard in &mut status.shards {
+        shard.paused = held.shard(&Shard::new(&shard.shard));
+        if shard.paused.is_some() {
+            // That it stands still is what was asked for.
+            shard.trouble.take_if(|trouble| trouble.starts_with(STANDS_STILL));
+        }
+    }
     Ok(status)
 }
 
@@ -186,9 +201,7 @@ fn standstill(head: &Head, status: &ShardStatus, now: i64) -> Option<String> {
     }
     let minutes = age.as_secs() / 60;
     if status.source_position.as_ref().is_some_and(|source| *source != status.position) {
-        return Some(format!(
-            "nothing was extracted for {minutes} min although the source went on: is an extractor running?"
-        ));
+        return Some(format!("{STANDS_STILL}{minutes} min although the source went on: is an extractor running?"));
     }
     let behind = status.applied.iter().find(|g| g.entry < entry.number)?;
     Some(format!("group {} has not applied what was stored {minutes} min ago: is an applier running?", behind.group))
@@ -222,6 +235,7 @@ fn tables(
     shards: &[(ShardStatus, Option<Head>)],
     groups: &Groups,
     verified: &BTreeMap<Origin, VerifiedThrough>,
+    held: &Holds,
 ) -> Vec<TableStatus> {
     let mut tables: BTreeMap<&Target, TableStatus> = BTreeMap::new();
     for (_, head) in shards {
@@ -233,13 +247,15 @@ fn tables(
             let through = verified.get(origin).cloned();
             table.verified.extend(through.map(|through| VerifiedOrigin { origin: origin.to_string(), through }));
             let note = |reason: &String| ParkedOrigin { origin: origin.to_string(), reason: reason.clone() };
+            table.paused.extend(held.origin(origin).map(|_| origin.to_string()));
             table.reading.extend(known.snapshot.iter().map(|_| origin.to_string()));
             table.parked.extend(known.parked.iter().map(note));
             table.needs_snapshot.extend(known.needs_snapshot.iter().map(note));
             table.rebuilding |= groups.values().any(|state| state.rebuilds.contains_key(&known.target));
             for (group, state) in groups {
                 let Some(exception) = state.exceptions.get(origin) else { continue };
-                if exception.kind != ExceptionKind::Held {
+                let catches_up = exception.kind == ExceptionKind::CatchingUp && exception.reason == apply::PAUSED;
+                if exception.kind != ExceptionKind::Held && !catches_up {
                     let at = exception.position.entry;
                     let reason = format!("in group {group} since entry {at}: {}", exception.reason);
                     table.parked.push(ParkedOrigin { origin: origin.to_string(), reason });

@@ -207,6 +207,18 @@ pub(crate) fn foreign(naming: &dyn Naming, now: &Layout, known: &Layout, found: 
     ))
 }
 
+/// What would be done for `group`, told as if it were.
+pub(crate) fn preview(
+    naming: &dyn Naming,
+    group: &str,
+    plan: &TablePlan,
+    place: Place,
+    found: &Found,
+) -> Result<TableState, WarehouseError> {
+    let nobody = Fence { group: group.to_owned(), epoch: 0 };
+    Ok(decide(naming, &nobody, plan, place, found)?.state())
+}
+
 /// Refuses a table that is not what the registry says.
 fn compare(naming: &dyn Naming, plan: &TablePlan, known: &Layout, found: &Found) -> Result<(), String> {
     const REBUILD: &str = "run `tailwater rebuild` for it";

@@ -91,6 +91,12 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// key; [`Fenced`](WarehouseError::Fenced).
     async fn ensure_table(&self, fence: &Fence, plan: &TablePlan) -> Result<TableState, WarehouseError>;
 
+    /// What [`ensure_table`](Self::ensure_table) would do for the group, without a fence. Changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`ensure_table`](Self::ensure_table), but for what only the change itself would meet.
+    async fn preview_table(&self, group: &str, plan: &TablePlan) -> Result<TableState, WarehouseError>;
+
     /// Makes a target ready for a [`merge`](Self::merge) without rows, which needs no schema: a floor. Answers whether the
     /// target exists; where it does not, nothing can be below the floor.
     ///

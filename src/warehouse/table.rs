@@ -28,6 +28,23 @@ pub(crate) async fn ensure(
     state::finish(session, result, &what).await
 }
 
+/// What [`ensure`] would do for `group`. `registry` says whether there is one: without it nothing was made yet. Changes nothing.
+pub(crate) async fn preview(
+    session: &mut dyn Session,
+    d: &dyn Dialect,
+    group: &str,
+    plan: &TablePlan,
+    registry: bool,
+) -> Result<TableState, WarehouseError> {
+    let place = definition::place(d, plan)?;
+    let mut table = Table { session, d, target: &plan.target };
+    let registered = if registry { table.registered().await? } else { None };
+    let columns = table.names(&d.columns_of(&place)).await?;
+    let key = table.names(&d.key_of(&place)).await?;
+    let found = Found { registered, columns, key: Some(key) };
+    definition::preview(d, group, plan, place, &found)
+}
+
 /// The layout of a target that was made before, `None` when there is none. Changes nothing.
 pub(crate) async fn recall(
     session: &mut dyn Session,

@@ -5,6 +5,9 @@
 //!
 //! **Parked.** An origin that was parked here has all its rows in the lake. At the beginning of a session it tries once more.
 //!
+//! **Paused.** An origin that an operator paused stands at its first step from then on and does nothing; nor does one that stood
+//! elsewhere for another reason. When it is let go, it goes on from its place.
+//!
 //! **Held.** From a snapshot's beginning on, an origin waits there until the log has the end. Then the chunks are loaded, *all of
 //! them before any change*: a delete leaves no trace in the target, so a chunk that was read before it and stored behind it
 //! would bring the row back. Then follows everything from the beginning on, in which the end is the floor that sweeps what the
@@ -117,6 +120,12 @@ impl CatchUp {
         Self { origin, stands: begun, phase, cursor: None, stays: false }
     }
 
+    /// An origin that an operator paused: from `place` on its steps wait.
+    pub(super) fn paused(origin: Origin, place: LogPosition) -> Self {
+        let phase = Phase::Following { snapshot: None, reason: hold::PAUSED.to_owned() };
+        Self { origin, stands: place, phase, cursor: None, stays: false }
+    }
+
     pub(super) fn origin(&self) -> &Origin {
         &self.origin
     }
@@ -156,6 +165,9 @@ impl CatchUp {
     /// # Errors
     /// What concerns the whole session.
     pub(super) async fn prepare(&mut self, session: &mut Session<'_>) -> Result<Option<Prepared>, ApplyError> {
+        if session.apply.held.borrow().origin(&self.origin).is_some() {
+            return Ok(None);
+        }
         let Some(end) = session.stands(&self.origin.shard) else { return Ok(None) };
         match self.phase {
             _ if self.rests(end) => Ok(None),

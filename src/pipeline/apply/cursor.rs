@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     model::{ColumnDefault, Digest, Entry, FileStep, Floor, FloorCause, Origin, Seq, Shard, Step, Target},
+    pipeline::control::Holds,
     warehouse::LogPosition,
 };
 
@@ -55,6 +56,8 @@ pub struct Work {
     pub rows: BTreeMap<Shard, u64>,
     /// Latest source commit time covered, per shard, UTC microseconds.
     pub committed_at: BTreeMap<Shard, i64>,
+    /// Origins that are paused, and their first step that was not taken.
+    pub paused: BTreeMap<Origin, LogPosition>,
     /// Commit times, earliest and latest, of entries whose rows the tick shows, per shard, UTC microseconds.
     pub shows: BTreeMap<Shard, Vec<(i64, i64)>>,
     /// Snapshots that begin, and where: the origin is held from there on.
@@ -72,15 +75,21 @@ pub struct Work {
 impl Work {
     /// Whether there is nothing to stage, merge or change.
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.schemas.is_empty() && self.begun.is_empty() && self.ended.is_empty()
+        let steps = self.tables.is_empty() && self.schemas.is_empty() && self.begun.is_empty() && self.ended.is_empty();
+        steps && self.paused.is_empty()
     }
 }
 
 /// Which steps a cursor takes.
 #[derive(Clone, Debug)]
 pub enum Scope {
-    /// Those of all of the group's origins but these, which have an exception of their own.
-    AllBut(BTreeSet<Origin>),
+    /// Those of all of the group's origins but some.
+    AllBut {
+        /// These have an exception of their own.
+        others: BTreeSet<Origin>,
+        /// These are held back by an operator: their first step opens an exception.
+        held: Arc<Holds>,
+    },
     /// Those of one origin that catches up; rows of the snapshot that is loaded are in the target already.
     Only {
         /// The origin.
@@ -218,14 +227,18 @@ impl Work {
     /// Takes the step as far as it is the scope's, or says that it has to wait for the next tick.
     fn serve(&mut self, step: &Step, place: LogPosition, scope: &Scope) -> bool {
         match scope {
-            Scope::AllBut(others) => {
+            Scope::AllBut { others, held } => {
                 let origin = step.origin();
-                let excepted = others.contains(origin) || self.begun.contains_key(origin);
+                let paused = self.paused.contains_key(origin);
+                let excepted = others.contains(origin) || self.begun.contains_key(origin) || paused;
                 match step {
+                    // What follows from its place meets the beginning by itself.
+                    Step::SnapshotBegin { .. } if paused => {}
                     Step::SnapshotBegin { .. } => _ = self.begun.entry(origin.clone()).or_insert(place),
                     Step::SnapshotEnd { .. } if excepted => _ = self.ended.insert(origin.clone()),
                     Step::File(file) if excepted && file.ops.s > 0 => _ = self.passed.insert(origin.clone()),
                     _ if excepted => {}
+                    _ if held.origin(origin).is_some() => _ = self.paused.insert(origin.clone(), place),
                     _ => return self.accept(step),
                 }
                 true

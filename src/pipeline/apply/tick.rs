@@ -15,8 +15,8 @@ use crate::{
     metrics::{ErrorKind, Stage, TickTimes},
     model::{Column, ColumnDefault, Digest, Origin, Target},
     warehouse::{
-        Exception, ExceptionChange, ExceptionKind, Fence, Fill, LogPosition, Merge, MergeReport, Move, Outcome, RebuildChange,
-        StagedFile, TableFiles, TableMerge, TablePlan, TickId, WarehouseError,
+        Exception, ExceptionChange, ExceptionKind, Fence, Fill, LogPosition, Merge, MergeReport, Move, Outcome,
+        RebuildChange, StagedFile, TableFiles, TableMerge, TablePlan, TickId, WarehouseError,
     },
 };
 

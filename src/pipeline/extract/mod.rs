@@ -34,6 +34,7 @@ use tokio::sync::{Notify, watch};
 
 pub use error::ExtractError;
 pub use files::Encoders;
+pub(in crate::pipeline) use snapshot::table::compile;
 pub use snapshot::{Parts, SnapshotOptions};
 pub(in crate::pipeline) use tables::policies;
 
@@ -49,7 +50,7 @@ use crate::{
 };
 
 /// One shard's extractor.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Extract {
     /// The shard.
     pub shard: Shard,

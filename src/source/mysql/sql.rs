@@ -73,6 +73,23 @@ pub(super) const TABLES: &str = concat!(
     " ORDER BY TABLE_SCHEMA, TABLE_NAME"
 );
 
+/// Columns of all tables and views, in their order.
+pub(super) const COLUMNS_OF_ALL: &str = concat!(
+    "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, EXTRA FROM information_schema.COLUMNS \
+     WHERE TABLE_SCHEMA NOT IN ",
+    system_databases!(),
+    " ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
+);
+
+/// Columns of all unique keys, primary keys first; the last says whether the column is whole and never NULL.
+pub(super) const KEYS_OF_ALL: &str = concat!(
+    "SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME, \
+     CAST(NOT (NULLABLE = 'YES' OR COLUMN_NAME IS NULL OR SUB_PART IS NOT NULL) AS CHAR) \
+     FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 AND TABLE_SCHEMA NOT IN ",
+    system_databases!(),
+    " ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX"
+);
+
 /// `(database, table)`
 pub(super) const COLUMNS: &str = "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLLATION_NAME \
      FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";

@@ -287,6 +287,17 @@ impl Warehouse for Postgres {
         result
     }
 
+    async fn preview_table(&self, group: &str, plan: &TablePlan) -> Result<TableState, WarehouseError> {
+        let mut lease = self.lease().await?;
+        let registry = lease.session.query(&sql::state_exists()).await.map(|rows| !rows.is_empty());
+        let result = match registry.map_err(|failure| failure.doing("look for the private tables")) {
+            Ok(registry) => table::preview(&mut lease.session, &self.dialect, group, plan, registry).await,
+            Err(e) => Err(e),
+        };
+        lease.give_back();
+        result
+    }
+
     async fn recall_table(&self, fence: &Fence, target: &Target) -> Result<bool, WarehouseError> {
         let mut lease = self.lease().await?;
         let result = table::recall(&mut lease.session, &self.dialect, fence, target).await;

@@ -55,6 +55,24 @@ pub(crate) async fn ensure(
     Ok((change.layout, state))
 }
 
+/// What [`ensure`] would do for `group`. Changes nothing.
+pub(crate) async fn preview(
+    channel: &mut dyn Channel,
+    names: &Names,
+    group: &str,
+    plan: &TablePlan,
+) -> Result<TableState, WarehouseError> {
+    let place = definition::place(names, plan)?;
+    let nobody = Fence { group: group.to_owned(), epoch: 0 };
+    let tables = GroupTables::new(names, group);
+    let registry =
+        group::exists(channel, names, &tables).await.map_err(|t| t.failure.doing("look for the private tables"))?;
+    let mut table = Table { channel, names, fence: &nobody, target: &plan.target, tables };
+    let registered = if registry { table.registered().await? } else { None };
+    let columns = table.columns(&place).await?;
+    definition::preview(names, group, plan, place, &Found { registered, columns, key: None })
+}
+
 /// The layout of a target that was made before, `None` when there is none.
 pub(crate) async fn recall(
     channel: &mut dyn Channel,

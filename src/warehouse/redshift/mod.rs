@@ -357,6 +357,13 @@ impl Warehouse for Redshift {
         state
     }
 
+    async fn preview_table(&self, group: &str, plan: &TablePlan) -> Result<TableState, WarehouseError> {
+        let mut lease = self.lease().await?;
+        let state = define::preview(lease.channel.as_mut(), &self.names, group, plan).await;
+        lease.give_back();
+        state
+    }
+
     async fn recall_table(&self, fence: &Fence, target: &Target) -> Result<bool, WarehouseError> {
         let mut lease = self.lease().await?;
         let recalled = define::recall(lease.channel.as_mut(), &self.names, fence, target).await;

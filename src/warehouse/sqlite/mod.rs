@@ -27,6 +27,7 @@ use super::{
     StageReport, StagedFile, Swap, SwapReport, TableFiles, TablePlan, TableState, TargetColumn, TickId, Warehouse,
     WarehouseError,
     cell::{Cell, Cells, SystemCells},
+    definition,
     error::Failure,
     merge,
     plan::Layout,
@@ -329,6 +330,22 @@ impl Warehouse for Sqlite {
             lease.inner.layouts.insert(plan.target.clone(), layout);
             state
         });
+        lease.give_back();
+        result
+    }
+
+    async fn preview_table(&self, group: &str, plan: &TablePlan) -> Result<TableState, WarehouseError> {
+        if !self.path.exists() {
+            // Connecting would make it.
+            let place = definition::place(&SqliteDialect, plan)?;
+            return definition::preview(&SqliteDialect, group, plan, place, &definition::Found::default());
+        }
+        let mut lease = self.lease().await?;
+        let registry = lease.session.query(&sql::state_exists()).await.map(|rows| !rows.is_empty());
+        let result = match registry.map_err(|failure| failure.doing("look for the private tables")) {
+            Ok(registry) => table::preview(&mut lease.session, &SqliteDialect, group, plan, registry).await,
+            Err(e) => Err(e),
+        };
         lease.give_back();
         result
     }

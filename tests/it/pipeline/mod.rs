@@ -3,6 +3,7 @@
 //! Servers are shared by the tests, databases and pipelines are each test's own. Every test ends
 //! with a comparison that shares no code with Tailwater.
 
+mod control;
 mod definitions;
 mod down;
 mod http;
@@ -11,6 +12,7 @@ mod long_values;
 mod mariadb;
 mod metrics;
 mod rebuild;
+mod plan;
 mod scene;
 mod schema;
 mod snapshot;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::lake::control::{Pause, Paused, Wishes};
 use crate::model::{Entry, EntryKind, FloorCause, OpCounts, Position, entry::FORMAT};
 
 pub(in crate::pipeline::apply) fn shard() -> Shard {
@@ -95,7 +96,37 @@ fn rows(work: &Work) -> u64 {
 }
 
 fn all() -> Scope {
-    Scope::AllBut(BTreeSet::new())
+    all_but([].into())
+}
+
+fn all_but(others: BTreeSet<Origin>) -> Scope {
+    Scope::AllBut { others, held: Arc::default() }
+}
+
+/// While tables of this pattern are paused.
+fn paused(tables: &str) -> Scope {
+    let pause = Pause::new(Paused::Tables { tables: tables.to_owned(), shard: None }, 0);
+    let wishes = Wishes { pauses: vec![pause], ..Wishes::default() };
+    Scope::AllBut { others: BTreeSet::new(), held: Arc::new(Holds::of(wishes)) }
+}
+
+#[test]
+fn a_paused_table_stands_at_its_first_step_and_the_others_go_on() {
+    let mut c = cursor(vec![
+        entry(1, vec![file("b", 1, 1), schema("a", 2, &["c"]), file("a", 3, 1)]),
+        entry(2, vec![begin("a", 4), file("a", 5, 1), file("b", 6, 1)]),
+    ]);
+    let work = take(&mut c, 100, &paused("shop.a"));
+    assert_eq!((files(&work, "a"), files(&work, "b")), (vec![], vec![1, 6]));
+    assert_eq!(work.paused, [(origin("a"), LogPosition { entry: 1, step: 1 })].into());
+    assert!(work.begun.is_empty(), "one exception is enough: its own cursor meets the snapshot");
+    assert_eq!(c.position(), LogPosition { entry: 3, step: 0 });
+    // Nothing of it, nothing to hold: a silent table costs no exception.
+    let work = take(&mut cursor(vec![entry(1, vec![file("b", 1, 1)])]), 100, &paused("shop.a"));
+    assert!(work.paused.is_empty());
+    // A snapshot that begins while it is paused holds it as any other does.
+    let work = take(&mut cursor(vec![entry(1, vec![begin("a", 4), file("a", 5, 1)])]), 100, &paused("shop.*"));
+    assert_eq!((work.paused.len(), work.begun.len()), (0, 1));
 }
 
 #[test]
@@ -139,7 +170,7 @@ fn only_the_highest_floor_of_an_origin_counts() {
 #[test]
 fn an_origin_with_an_exception_is_left_to_its_own_cursor() {
     let entries = || vec![entry(1, vec![file("a", 1, 1), file("b", 2, 1)])];
-    let without = take(&mut cursor(entries()), 100, &Scope::AllBut([origin("a")].into()));
+    let without = take(&mut cursor(entries()), 100, &all_but([origin("a")].into()));
     assert_eq!(without.tables.keys().map(Target::as_str).collect::<Vec<_>>(), ["b"]);
     let one = take(&mut cursor(entries()), 100, &only("a", None));
     assert_eq!(one.tables.keys().map(Target::as_str).collect::<Vec<_>>(), ["a"]);

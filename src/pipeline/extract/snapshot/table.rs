@@ -326,10 +326,7 @@ impl Stride {
 }
 
 /// The plan of a shape.
-pub(in crate::pipeline::extract) fn compile(
-    shape: &Shape,
-    policies: &Policies,
-) -> Result<Plan, crate::decode::PlanError> {
+pub(in crate::pipeline) fn compile(shape: &Shape, policies: &Policies) -> Result<Plan, crate::decode::PlanError> {
     let declared =
         Declared { booleans: shape.booleans.iter().cloned().collect(), unique_key: shape.unique_key.clone() };
     Plan::compile(&shape.map, &declared, policies)

@@ -307,6 +307,10 @@ impl Warehouse for Uploading {
         self.inner.group_state(group).await
     }
 
+    async fn preview_table(&self, group: &str, plan: &TablePlan) -> Result<TableState, WarehouseError> {
+        self.inner.preview_table(group, plan).await
+    }
+
     async fn ensure_table(&self, fence: &Fence, plan: &TablePlan) -> Result<TableState, WarehouseError> {
         self.inner.ensure_table(fence, plan).await
     }
