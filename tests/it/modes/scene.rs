@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,10 @@ use tokio::runtime::Runtime;
 pub(super) const LIMIT: Duration = Duration::from_secs(90);
 
 /// Two servers that log nothing, shared by the tests; each has a database of its own.
-fn servers() -> &'static [Mysql] {
-    static SERVERS: OnceLock<Vec<Mysql>> = OnceLock::new();
+fn servers() -> &'static [Arc<Mysql>] {
+    static SERVERS: OnceLock<Vec<Arc<Mysql>>> = OnceLock::new();
     SERVERS.get_or_init(|| {
-        let start = || Mysql::start(MysqlOptions::default().without_binlog().time_zone("+05:30")).unwrap();
+        let start = || Arc::new(Mysql::start(MysqlOptions::default().without_binlog().time_zone("+05:30")).unwrap());
         (0..2).map(|_| start()).collect()
     })
 }
@@ -36,6 +36,7 @@ fn postgres() -> &'static Postgres {
 /// A pipeline that is set up; nothing runs yet.
 pub(super) struct Scene {
     name: String,
+    servers: Vec<Arc<Mysql>>,
     shards: Vec<Shard>,
     warehouse: Warehouse,
     program: Program,
@@ -47,24 +48,34 @@ impl Scene {
     pub(super) fn new(name: &str, shards: usize, source: &str, rest: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let warehouse = Warehouse::Sqlite(folder.path().join("warehouse.db"));
-        Self::to(name, shards, source, rest, folder, warehouse)
+        Self::to(name, &servers()[..shards], source, rest, folder, warehouse)
     }
 
     pub(super) fn to_postgres(name: &str, source: &str, rest: &str) -> Result<Self> {
         let warehouse = Warehouse::Postgres(postgres().create_database(name)?);
-        Self::to(name, 1, source, rest, tempfile::tempdir()?, warehouse)
+        Self::to(name, &servers()[..1], source, rest, tempfile::tempdir()?, warehouse)
+    }
+
+    /// From a server whose binlog can be followed, by a user who may.
+    pub(super) fn from_followable(name: &str, source: &str, rest: &str) -> Result<Self> {
+        let server = Arc::new(Mysql::start(MysqlOptions::default())?);
+        let folder = tempfile::tempdir()?;
+        let warehouse = Warehouse::Sqlite(folder.path().join("warehouse.db"));
+        let scene = Self::to(name, &[Arc::clone(&server)], source, rest, folder, warehouse)?;
+        server.sql(&format!("GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {name}@'%'"))?;
+        Ok(scene)
     }
 
     fn to(
         name: &str,
-        shards: usize,
+        servers: &[Arc<Mysql>],
         source: &str,
         rest: &str,
         folder: tempfile::TempDir,
         warehouse: Warehouse,
     ) -> Result<Self> {
         let mut urls = Vec::new();
-        for server in &servers()[..shards] {
+        for server in servers {
             server.sql(&format!(
                 "CREATE DATABASE {name}; CREATE USER {name}@'%' IDENTIFIED BY 'p'; GRANT SELECT ON {name}.* TO {name}@'%'"
             ))?;
@@ -72,11 +83,9 @@ impl Scene {
         }
         let program =
             Program::new(env!("CARGO_BIN_EXE_tailwater"), folder.path()).log_to(folder.path().join("tailwater.log"));
-        let shards = (1..)
-            .zip(&servers()[..shards])
-            .map(|(n, server)| Shard { name: format!("s{n}"), url: server.root_url() })
-            .collect();
-        let scene = Self { name: name.to_owned(), shards, warehouse, program, folder };
+        let shards =
+            (1..).zip(servers).map(|(n, server)| Shard { name: format!("s{n}"), url: server.root_url() }).collect();
+        let scene = Self { name: name.to_owned(), servers: servers.to_vec(), shards, warehouse, program, folder };
         scene.configure(&urls, source, rest)?;
         Ok(scene)
     }
@@ -109,13 +118,18 @@ impl Scene {
         Ok(fs::write(path, text.replace(from, to))?)
     }
 
+    /// A connection of root's to a source.
+    pub(super) async fn connection(&self, shard: usize) -> Result<mysql_async::Conn> {
+        Ok(mysql_async::Conn::from_url(format!("{}{}", self.shards[shard].url, self.name)).await?)
+    }
+
     /// Runs statements in the test's database.
     pub(super) fn sql(&self, shard: usize, statements: &str) -> Result<()> {
-        servers()[shard].sql(&format!("SET NAMES utf8mb4; USE {};\n{statements}", self.name))
+        self.servers[shard].sql(&format!("SET NAMES utf8mb4; USE {};\n{statements}", self.name))
     }
 
     pub(super) fn sql_all(&self, statements: &str) -> Result<()> {
-        (0..self.shards.len()).try_for_each(|shard| self.sql(shard, statements))
+        (0..self.servers.len()).try_for_each(|shard| self.sql(shard, statements))
     }
 
     pub(super) fn start(&self) -> Result<Running> {
@@ -182,7 +196,7 @@ impl Scene {
         while let Some((before, rest)) = sql.split_once('{') {
             let Some((name, after)) = rest.split_once('}') else { bail!("no end of a name") };
             let target = match self.warehouse {
-                Warehouse::Sqlite(_) => format!("\"{}.{name}\"", self.name),
+                Warehouse::Sqlite(_) => format!("\"{}_{name}\"", self.name),
                 _ => format!("\"{}\".\"{name}\"", self.name),
             };
             sql = format!("{before}{target}{after}");

@@ -331,11 +331,12 @@ impl Decoder {
             Ok(false) => {}
             // Who lost the right to see a table must not take it for dropped.
             Err(error) if error.fate() == Fate::Refused => {
-                let interval = self.polled(i).map_or(0, |p| micros(p.how.interval));
-                tracing::warn!(%origin, error = crate::errors::chain(&error), "the table cannot be seen any more; its rows stay as they are");
-                if let Some(polled) = self.polled(i) {
-                    polled.due = now + interval;
-                }
+                let table = format!("{}.{}", origin.database, origin.table);
+                let error = crate::errors::chain(&error);
+                let reason = format!(
+                    "it cannot be seen any more ({error}); GRANT SELECT on it, then tailwater snapshot --table {table}; if it was dropped, exclude it"
+                );
+                self.park(i, reason);
                 return Ok(());
             }
             Err(error) => return Err(self.catalog_failed(error)),
