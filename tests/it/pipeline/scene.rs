@@ -273,9 +273,12 @@ impl Scene {
         }
     }
 
-    /// The sources, to be written to by a load.
-    pub(super) fn sources(&self) -> &[Mysql] {
-        &self.servers
+    /// The sources that tests share, to be written to by a load beside the test.
+    pub(super) fn shared_sources(&self) -> Result<&'static [Mysql]> {
+        match self.servers {
+            Sources::Shared(servers) => Ok(servers),
+            Sources::Own(_) => Err(anyhow!("the servers are the test's own")),
+        }
     }
 
     pub(super) fn s3(&self) -> Result<&S3> {

@@ -341,6 +341,7 @@ impl Decoder {
         if self.tables[i].known.as_ref() != Some(&schema) {
             let (origin, target, schema) = (origin.clone(), target, schema.clone());
             let (seq, added) = (self.mark(), BTreeMap::new());
+            self.metrics.schema_changed();
             self.pending.push(Pending::Ready(Box::new(Step::Schema { origin, target, seq, schema, added })));
         }
         let seq = self.mark();

@@ -81,7 +81,7 @@ fn every_panel_and_recorded_series_has_data() -> Result<()> {
     ensure!(open.len() > 60, "only {} questions", open.len());
     let stop = AtomicBool::new(false);
     thread::scope(|scope| -> Result<()> {
-        let (name, servers) = (world.scene.name.clone(), world.scene.sources());
+        let (name, servers) = (world.scene.name.clone(), world.scene.shared_sources()?);
         let load = scope.spawn(|| -> Result<()> {
             for round in 10.. {
                 if stop.load(Ordering::Relaxed) {

@@ -46,6 +46,7 @@ impl Situations {
         for table in ["notes", "strict"] {
             scene.sql(0, &format!("CREATE TABLE {table} (id INT PRIMARY KEY, note VARCHAR(40))"))?;
         }
+        std::fs::File::create(scene.folder().join("warehouse.db"))?;
         // A table of somebody else's where a target would go.
         scene.change(&format!("CREATE TABLE {} (id INT)", scene.target("clash")))?;
         let rows: Vec<String> = (1..=BIG).map(|n| format!("({n}, 'row {n}')")).collect();
@@ -88,6 +89,11 @@ impl Situations {
         self.until("a broken connection", |s| {
             s.most("tailwater_extract_reconnects_total", &["shard=\"s1\""]) >= Some(1.0)
         })?;
+        let proven = |s: &Scrape| {
+            let orders = ["shard=\"s1\"", ".orders\""];
+            s.most("tailwater_verified_through_timestamp_seconds", &orders).is_some()
+        };
+        self.until("a proof of equality", proven)?;
         let orders = self.scene.target("orders");
         self.scene.change(&format!("UPDATE {orders} SET v = 'wrong' WHERE id = 3 AND _tw_origin LIKE 's1:%'"))?;
         Ok(())

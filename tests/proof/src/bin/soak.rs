@@ -130,7 +130,7 @@ impl World {
         Ok(Self { sources, shards, postgres, s3, store, warehouse })
     }
 
-    fn configuration(&self, http: &str) -> String {
+    fn configuration(&self) -> String {
         let mut text = String::from("pipeline = \"soak\"\n");
         for (server, n) in self.sources.iter().zip(1..) {
             let url = format!("mysql://{USER}:{PASSWORD}@{}:{}", server.host(), server.port());
@@ -142,7 +142,6 @@ impl World {
             self.store.port(),
             S3::REGION
         );
-        let _ = writeln!(text, "[http]\nlisten = \"{http}\"");
         let _ = writeln!(text, "[verify]\npause = \"60s\"");
         let _ = writeln!(text, "[warehouse]\ntick = \"2s\"\n{}", self.warehouse.configuration());
         text + "[[table]]\nmatch = \"shop.*\"\n"
@@ -225,10 +224,11 @@ async fn soak(arguments: &Arguments) -> Result<()> {
     };
     let mut load = Load::start(&world.shards, options).await?;
     let http = free_address()?;
-    fs::write(folder.path().join("tailwater.toml"), world.configuration(&http))?;
+    fs::write(folder.path().join("tailwater.toml"), world.configuration())?;
     let program = Program::new(binary(arguments)?, folder.path())
         .log_to(out.join("tailwater.log"))
         .env("TAILWATER_LOG_LEVEL", "info")
+        .env("TAILWATER_HTTP", http.clone())
         .env("AWS_ACCESS_KEY_ID", S3::ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", S3::SECRET_KEY);
     let mut running = program.start(&["run"])?;
