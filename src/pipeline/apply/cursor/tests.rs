@@ -212,7 +212,7 @@ fn an_origin_is_held_from_the_beginning_of_its_snapshot_while_others_go_on() {
 
 #[test]
 fn chunks_of_the_complete_snapshot_are_loaded_alone() {
-    let scope = |of| Scope::Chunks { origin: origin("a"), of };
+    let scope = |of| Scope::Chunks { origin: origin("a"), of, floor: None };
     let work = take(&mut cursor(snapshot_of_a()), 100, &scope(Some(Seq(5))));
     assert_eq!(files(&work, "a"), [5]);
     let work = take(&mut cursor(snapshot_of_a()), 100, &scope(None));
