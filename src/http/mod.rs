@@ -16,6 +16,7 @@ mod access;
 mod answer;
 mod exposition;
 mod health;
+mod page;
 mod route;
 mod server;
 mod slow;

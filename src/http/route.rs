@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, header::HeaderMap, http::request::Parts};
+use hyper::{Method, Request, Response, StatusCode, header::HeaderMap};
 
-use super::{access::Access, answer::Answer, exposition, health, status};
+use super::{access::Access, answer::Answer, exposition, health, page, status};
 use crate::{
     config::Config,
     live::{History, Recent, now},
@@ -47,15 +47,14 @@ impl Site {
     }
 
     /// The answer to a request.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let (head, _body) = request.into_parts();
-        let answer = match head.uri.path().strip_prefix(CONTROL) {
-            Some(_command) => self.controlling(&head.headers),
-            None => self.reading(&head),
+    pub(super) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let answer = match request.uri().path().strip_prefix(CONTROL) {
+            Some(_command) => self.controlling(request.headers()),
+            None => self.reading(request),
         };
         // A refusal is an answer, too.
         let answer = answer.unwrap_or_else(|refusal| refusal);
-        answer.respond(&head.method, &head.headers)
+        answer.respond(request.method(), request.headers())
     }
 
     /// Commands. Whoever may not give any learns nothing of which there are.
@@ -65,32 +64,41 @@ impl Site {
     }
 
     /// What only reads.
-    fn reading(&self, head: &Parts) -> Result<Answer, Answer> {
-        let asked = &head.headers;
-        let place = match head.uri.path() {
+    fn reading<B>(&self, request: &Request<B>) -> Result<Answer, Answer> {
+        let (asked, path) = (request.headers(), request.uri().path());
+        let place = match path {
             "/healthz" => Place::Alive,
             "/readyz" => Place::Ready,
             "/metrics" => Place::Metrics,
             "/api/status" => Place::Status,
+            path if page::file(path).is_some() => Place::Page,
             _ => {
                 self.access.read(asked)?;
-                return Err(Answer::error(StatusCode::NOT_FOUND, "there is nothing here; see / for what there is"));
+                return Err(nothing());
             }
         };
-        if !place.is_open() {
-            self.access.read(asked)?;
+        match place {
+            // Probes carry no token, and what they say names nothing but shards and groups.
+            Place::Alive | Place::Ready => {}
+            Place::Page => self.access.page(asked)?,
+            Place::Metrics | Place::Status => self.access.read(asked)?,
         }
-        if ![Method::GET, Method::HEAD].contains(&head.method) {
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
             return Err(Answer::method_not_allowed("GET, HEAD"));
         }
         let now = now();
         Ok(match place {
+            Place::Page => return page::file(path).map(page::File::answer).ok_or_else(nothing),
             Place::Alive => health::answer(&health::alive(self, now), asked),
             Place::Ready => health::answer(&health::ready(self, now), asked),
             Place::Metrics => exposition::answer(self.metrics.exposition(now), asked),
-            Place::Status => Answer::json(StatusCode::OK, &status::status(self, now, since(head.uri.query())?)),
+            Place::Status => Answer::json(StatusCode::OK, &status::status(self, now, since(request.uri().query())?)),
         })
     }
+}
+
+fn nothing() -> Answer {
+    Answer::error(StatusCode::NOT_FOUND, "there is nothing here; see / for what there is")
 }
 
 /// Where commands are given.
@@ -103,19 +111,13 @@ enum Place {
     Ready,
     Metrics,
     Status,
-}
-
-impl Place {
-    /// Whether it asks for no token: probes carry none, and what they say names nothing but shards and groups.
-    fn is_open(self) -> bool {
-        matches!(self, Self::Alive | Self::Ready)
-    }
+    Page,
 }
 
 /// From when on curves are wanted: `since` of a query, UTC microseconds; all of them where nothing is said.
 fn since(query: Option<&str>) -> Result<i64, Answer> {
     let pairs = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.split_once('='));
-    match pairs.filter(|(name, _)| *name == "since").map(|(_, value)| value).last() {
+    match pairs.filter(|(name, _)| *name == "since").map(|(_, value)| value).next_back() {
         None => Ok(0),
         Some(value) => value.parse().map_err(|_| {
             Answer::error(

@@ -41,6 +41,8 @@ pub struct ProcessStatus {
     pub ready: bool,
     /// Conditions that do not hold, each with what to do about it.
     pub not_ready: Vec<Condition>,
+    /// Lag from which a shard or a group is not ready, seconds.
+    pub ready_lag_seconds: u64,
     /// Memory of all batches, bytes.
     pub batch_memory_bytes: u64,
     /// Shards that this process extracts or applies, by name.
@@ -272,6 +274,7 @@ pub(super) fn status(site: &Site, now: i64, since: i64) -> ProcessStatus {
         at: now,
         ready: conditions.iter().all(|c| c.ok),
         not_ready: conditions.into_iter().filter(|c| !c.ok).collect(),
+        ready_lag_seconds: site.ready_lag.as_secs(),
         batch_memory_bytes: figures.batch_memory_bytes,
         tables: tables::tables(live, &shards, &groups, &figures.shards),
         shards: shards.iter().map(|(name, shard)| of_shard(site, name, shard, &figures.shards, now, since)).collect(),

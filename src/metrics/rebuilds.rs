@@ -5,35 +5,31 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{family::Family, gauge::Gauge},
-    registry::Registry,
-};
+use prometheus_client::metrics::{family::Family, gauge::Gauge};
 
+use super::{labels::ByTarget, register::Register};
 use crate::{model::Target, progress::TableProgress};
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByTable {
-    table: String,
-}
-
 /// Figures of all targets that are being rebuilt. Series come with a rebuild and go with it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Rebuilds {
     /// Rows loaded and to be loaded.
     targets: Arc<Mutex<BTreeMap<Target, (u64, u64)>>>,
-    rows: Family<ByTable, Gauge>,
-    expected: Family<ByTable, Gauge>,
+    rows: Family<ByTarget, Gauge>,
+    expected: Family<ByTarget, Gauge>,
 }
 
 impl Rebuilds {
-    pub(super) fn register(registry: &mut Registry) -> Self {
-        let all = Self::default();
-        registry.register("rebuild_rows", "Rows that rebuilds under way have loaded, by table", all.rows.clone());
-        let help = "Rows that rebuilds under way are going to load, by table";
-        registry.register("rebuild_rows_expected", help, all.expected.clone());
-        all
+    pub(super) fn register(r: &mut Register) -> Self {
+        Self {
+            targets: Arc::default(),
+            rows: r.add("rebuild_rows", "Rows that rebuilds under way have loaded from the lake", Family::default()),
+            expected: r.add(
+                "rebuild_expected_rows",
+                "Rows that rebuilds under way load from the lake in all",
+                Family::default(),
+            ),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<Target, (u64, u64)>> {
@@ -83,7 +79,7 @@ impl RebuildMetrics {
         let mut known = self.all.known();
         let figures = known.entry(self.target.clone()).or_default();
         change(figures);
-        let by = ByTable { table: self.target.to_string() };
+        let by = ByTarget { table: self.target.to_string() };
         let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         self.all.rows.get_or_create(&by).set(gauge(figures.0));
         self.all.expected.get_or_create(&by).set(gauge(figures.1));
@@ -93,7 +89,7 @@ impl RebuildMetrics {
 impl Drop for RebuildMetrics {
     fn drop(&mut self) {
         self.all.known().remove(&self.target);
-        let by = ByTable { table: self.target.to_string() };
+        let by = ByTarget { table: self.target.to_string() };
         self.all.rows.remove(&by);
         self.all.expected.remove(&by);
     }
@@ -112,7 +108,7 @@ mod tests {
         rebuild.loaded(12);
         let text = metrics.exposition(1);
         assert!(text.contains("tailwater_rebuild_rows{table=\"shop.orders\"} 12"), "{text}");
-        assert!(text.contains("tailwater_rebuild_rows_expected{table=\"shop.orders\"} 12"), "{text}");
+        assert!(text.contains("tailwater_rebuild_expected_rows{table=\"shop.orders\"} 12"), "{text}");
         let table = metrics.snapshot(1).tables.remove(0);
         assert!(table.rebuild && table.rows == 12);
         drop(rebuild);

@@ -8,32 +8,23 @@ use std::{
     },
 };
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{family::Family, gauge::Gauge},
-    registry::Registry,
-};
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 
+use super::{
+    bounded::by_table,
+    labels::{ByShard, ByTable},
+    register::Register,
+};
 use crate::{model::Origin, progress::TableProgress};
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByTable {
-    shard: String,
-    table: String,
-}
-
-impl ByTable {
-    fn of(origin: &Origin) -> Self {
-        Self { shard: origin.shard.to_string(), table: format!("{}.{}", origin.database, origin.table) }
-    }
-}
-
 /// Figures of all tables that are being read. Series come with a snapshot and go with it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Snapshots {
     tables: Arc<Mutex<BTreeMap<Origin, Arc<Figures>>>>,
     rows: Family<ByTable, Gauge>,
     estimated: Family<ByTable, Gauge>,
+    begun: Family<ByShard, Counter>,
+    running: Family<ByShard, Gauge>,
 }
 
 #[derive(Debug, Default)]
@@ -43,13 +34,18 @@ struct Figures {
 }
 
 impl Snapshots {
-    pub(super) fn register(registry: &mut Registry) -> Self {
-        let all = Self::default();
-        let help = "Rows that snapshots under way have read, by table";
-        registry.register("snapshot_rows", help, all.rows.clone());
-        let help = "Rows that tables whose snapshots are under way have, as the source estimates";
-        registry.register("snapshot_rows_estimated", help, all.estimated.clone());
-        all
+    pub(super) fn register(r: &mut Register) -> Self {
+        Self {
+            tables: Arc::default(),
+            rows: r.add("snapshot_rows", "Rows that snapshots under way have read, by table", Family::default()),
+            estimated: r.add(
+                "snapshot_estimated_rows",
+                "Rows that tables whose snapshots are under way have, as the source estimates",
+                Family::default(),
+            ),
+            begun: r.add("snapshots_begun", "Snapshots of tables that were begun or taken up again", Family::default()),
+            running: r.add("snapshots_running", "Snapshots of tables that are under way", Family::default()),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<Origin, Arc<Figures>>> {
@@ -60,6 +56,7 @@ impl Snapshots {
     pub(super) fn begin(&self, origin: &Origin, rows: u64, estimated: u64) -> SnapshotMetrics {
         let figures = Arc::new(Figures { rows: rows.into(), estimated: estimated.max(rows).into() });
         self.known().insert(origin.clone(), Arc::clone(&figures));
+        self.begun.get_or_create(&ByShard { shard: origin.shard.to_string() }).inc();
         SnapshotMetrics { all: self.clone(), origin: origin.clone(), figures }
     }
 
@@ -75,11 +72,22 @@ impl Snapshots {
 
     /// Brings the series up to date; to be done before they are shown.
     pub(super) fn show(&self) {
-        let gauge = |n: &AtomicU64| i64::try_from(n.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-        for (origin, figures) in self.known().iter() {
-            let by = ByTable::of(origin);
-            self.rows.get_or_create(&by).set(gauge(&figures.rows));
-            self.estimated.get_or_create(&by).set(gauge(&figures.estimated));
+        let known = self.known();
+        self.rows.clear();
+        self.estimated.clear();
+        let families: [(_, fn(&Figures) -> &AtomicU64); 2] =
+            [(&self.rows, |f| &f.rows), (&self.estimated, |f| &f.estimated)];
+        for (family, of) in families {
+            let values = known.iter().map(|(o, f)| (ByTable::of(o), of(f).load(Ordering::Relaxed) as f64));
+            for (by, rows) in by_table(values, |a, b| a + b) {
+                family.get_or_create(&by).set(rows as i64);
+            }
+        }
+        let mut running: BTreeMap<String, i64> = BTreeMap::new();
+        known.keys().for_each(|origin| *running.entry(origin.shard.to_string()).or_default() += 1);
+        self.running.clear();
+        for (shard, tables) in running {
+            self.running.get_or_create(&ByShard { shard }).set(tables);
         }
     }
 }
@@ -106,9 +114,6 @@ impl Drop for SnapshotMetrics {
         // One that began anew has figures of its own.
         if known.get(&self.origin).is_some_and(|figures| Arc::ptr_eq(figures, &self.figures)) {
             known.remove(&self.origin);
-            let by = ByTable::of(&self.origin);
-            self.all.rows.remove(&by);
-            self.all.estimated.remove(&by);
         }
     }
 }
@@ -126,7 +131,7 @@ mod tests {
         snapshot.read(120);
         let text = metrics.exposition(1);
         assert!(text.contains("tailwater_snapshot_rows{shard=\"s1\",table=\"shop.orders\"} 120"), "{text}");
-        assert!(text.contains("tailwater_snapshot_rows_estimated{shard=\"s1\",table=\"shop.orders\"} 120"), "{text}");
+        assert!(text.contains("tailwater_snapshot_estimated_rows{shard=\"s1\",table=\"shop.orders\"} 120"), "{text}");
         assert_eq!(metrics.snapshot(1).tables.len(), 1);
         let again = metrics.snapshot_begins(&origin, 0, 100);
         drop(snapshot);

@@ -220,6 +220,7 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
             writer: shared.writer.to_string(),
             // Calls of one warehouse value are serialised: each group has its own.
             warehouse: open::warehouse(target, Some(&shared.store))?,
+            mirror: open::warehouse(target, Some(&shared.store))?,
             store: Arc::clone(&shared.store),
             schemas: Arc::clone(&shared.schemas),
             rules: Arc::clone(&shared.rules),

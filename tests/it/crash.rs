@@ -136,6 +136,7 @@ impl Scene {
             rate: if matches!(lake, Lake::S3(_)) { 8.0 } else { 15.0 },
             moves: Some(Duration::from_millis(100)),
             truncates: Some(Duration::from_millis(2300)),
+            outlives_restarts: false,
         };
         let load = runtime.block_on(Load::start(&shards, options))?;
         let mut program =

@@ -198,3 +198,18 @@ fn units_restart_by_exit_code() {
     let prevented: Vec<u8> = line.split(' ').map(|code| code.parse().unwrap()).collect();
     assert_eq!(prevented, [Exit::Usage, Exit::Data, Exit::Gone, Exit::Config].map(Exit::code));
 }
+
+/// The port is the same wherever it is written down.
+#[test]
+fn deployments_know_the_port() {
+    let port = tailwater::config::HTTP_PORT.to_string();
+    for (file, words) in [
+        ("deploy/docker/Dockerfile", "EXPOSE "),
+        ("deploy/compose/compose.yaml", "TAILWATER_HTTP: 0.0.0.0:"),
+        ("deploy/compose/prometheus/prometheus.yml", "targets: [extract:"),
+        ("deploy/kubernetes/tailwater/values.yaml", "\n  port: "),
+        ("deploy/kubernetes/tailwater/values.yaml", "listen: \"0.0.0.0:"),
+    ] {
+        assert!(read(file).contains(&format!("{words}{port}")), "{file} has no {words:?} with {port}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use tailwater::{config, exit, http};
+use tailwater::{config, exit, http, metrics::Metrics};
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -45,4 +45,9 @@ fn the_configuration_reference_is_up_to_date() {
 #[test]
 fn the_exit_codes_in_the_readme_are_up_to_date() {
     check_section("README.md", "exit codes", &exit::exit_table());
+}
+
+#[test]
+fn the_table_of_metrics_is_up_to_date() {
+    check_section("docs/metrics.md", "metrics", &Metrics::new().table());
 }

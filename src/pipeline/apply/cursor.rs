@@ -55,6 +55,8 @@ pub struct Work {
     pub rows: BTreeMap<Shard, u64>,
     /// Latest source commit time covered, per shard, UTC microseconds.
     pub committed_at: BTreeMap<Shard, i64>,
+    /// Commit times, earliest and latest, of entries whose rows the tick shows, per shard, UTC microseconds.
+    pub shows: BTreeMap<Shard, Vec<(i64, i64)>>,
     /// Snapshots that begin, and where: the origin is held from there on.
     pub begun: BTreeMap<Origin, LogPosition>,
     /// Origins with an exception of whose snapshots the cursor passed an end.
@@ -106,12 +108,14 @@ pub struct Cursor {
     pub log_id: String,
     place: LogPosition,
     ahead: VecDeque<Arc<Entry>>,
+    /// Rows of the front entry were taken.
+    shown: bool,
 }
 
 impl Cursor {
     /// A cursor at `place` with nothing read ahead.
     pub fn new(shard: Shard, log_id: String, place: LogPosition) -> Self {
-        Self { shard, log_id, place, ahead: VecDeque::new() }
+        Self { shard, log_id, place, ahead: VecDeque::new(), shown: false }
     }
 
     /// Where the cursor stands.
@@ -127,6 +131,11 @@ impl Cursor {
     /// Whether entries are read ahead.
     pub fn has_more(&self) -> bool {
         !self.ahead.is_empty()
+    }
+
+    /// Entries that are read ahead.
+    pub fn entries_ahead(&self) -> usize {
+        self.ahead.len()
     }
 
     /// Whether more entries may be read ahead.
@@ -163,10 +172,17 @@ impl Cursor {
                 *seen = latest.max(*seen);
             }
             for step in entry.steps.iter().skip(self.place.step as usize) {
+                let bytes_before = work.bytes;
                 if wanted(step.origin()) && !work.serve(step, self.place, scope) {
                     return;
                 }
+                self.shown |= work.bytes > bytes_before;
                 self.place.step += 1;
+            }
+            if std::mem::take(&mut self.shown)
+                && let Some(committed_at) = entry.committed_at
+            {
+                work.shows.entry(self.shard.clone()).or_default().push(committed_at);
             }
             self.place = LogPosition { entry: entry.number + 1, step: 0 };
             self.ahead.pop_front();

@@ -14,13 +14,17 @@ mod entries;
 mod files;
 mod hold;
 mod plan;
+mod read_back;
 mod rebuild;
 mod session;
 mod tick;
+mod waiting;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, watch};
+
+use read_back::ReadBack;
 
 use crate::{
     backoff::Backoff,
@@ -45,6 +49,8 @@ pub struct Apply {
     pub writer: String,
     /// Where rows go.
     pub warehouse: Arc<dyn Warehouse>,
+    /// The same by another connection, by which is read back what queries see.
+    pub mirror: Arc<dyn Warehouse>,
     /// Where rows come from.
     pub store: Arc<dyn Store>,
     /// Schema documents of the lake.
@@ -122,19 +128,24 @@ impl ApplyError {
 /// says: the lake keeps what the warehouse cannot take.
 pub async fn run(apply: Apply) -> Result<(), ApplyError> {
     let mut backoff = Backoff::new(apply.patience);
+    let (mirror, metrics) = (Arc::clone(&apply.mirror), Arc::clone(&apply.metrics));
+    let read_back = ReadBack::start(mirror, apply.place(), apply.group.clone(), metrics);
+    let figures = apply.metrics.group(&apply.group);
     let mut take_over = apply.take_over;
     let live = apply.metrics.live().group(&apply.group);
     let mut stop = apply.stop.clone();
     loop {
-        let failed = match session::run(&apply, take_over, &mut backoff).await {
+        let failed = match session::run(&apply, take_over, &read_back, &mut backoff).await {
             Ok(()) => return Ok(()),
             Err(e) => e,
         };
+        figures.closed();
         let Some(pause) = backoff.next().filter(|_| failed.is_transient()) else {
             apply.metrics.error(failed.stage(), ErrorKind::Fatal);
             return Err(failed);
         };
         apply.metrics.error(failed.stage(), ErrorKind::Transient);
+        apply.metrics.retry(failed.stage(), ErrorKind::Transient);
         let error = crate::errors::chain(&failed);
         live.failed(error.clone());
         tracing::warn!(group = apply.group, error, ?pause, "applying failed; trying again");

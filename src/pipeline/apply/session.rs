@@ -13,14 +13,17 @@ use super::{
     catch_up::CatchUp,
     cursor::{Cursor, Scope, Work},
     entries::Entries,
+    read_back::{Merged, ReadBack},
     rebuild::Rebuilds,
     tick::{Targets, Tick},
+    waiting::Waiting,
 };
 use crate::{
     backoff::Backoff,
     config::Publish,
-    lake::{LogReader, ReadFrom, SystemClock, WriterId},
+    lake::{Clock as _, LogReader, ReadFrom, SystemClock, WriterId},
     live::Phase,
+    metrics::{GroupMetrics, Half},
     model::{Entry, Origin, Shard, Step},
     warehouse::{
         Claim, Exception, ExceptionChange, ExceptionKind, Fence, GroupState, LogPosition, Move, WarehouseError,
@@ -45,6 +48,9 @@ pub(super) struct Session<'a> {
     pub(super) fence: Fence,
     pub(super) number: u64,
     pub(super) targets: Targets,
+    figures: GroupMetrics,
+    read_back: &'a ReadBack,
+    waiting: Waiting,
     readers: BTreeMap<Shard, Reader>,
     /// Entries for those that have exceptions.
     entries: Entries,
@@ -71,13 +77,23 @@ struct Reader {
 ///
 /// # Errors
 /// What ended the session; the warehouse is as after its last committed tick.
-pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -> Result<(), ApplyError> {
+pub(super) async fn run(
+    apply: &Apply,
+    take_over: bool,
+    read_back: &ReadBack,
+    backoff: &mut Backoff,
+) -> Result<(), ApplyError> {
     let (fence, state) = claim(apply, take_over).await?;
+    let figures = apply.metrics.group(&apply.group);
+    figures.opened();
     let mut session = Session {
         apply,
         fence,
         number: 0,
         targets: Targets::default(),
+        figures,
+        read_back,
+        waiting: Waiting::default(),
         readers: BTreeMap::new(),
         entries: Entries::default(),
         turn: None,
@@ -85,6 +101,7 @@ pub(super) async fn run(apply: &Apply, take_over: bool, backoff: &mut Backoff) -
         behind: state.exceptions.iter().map(|(origin, e)| (origin.clone(), CatchUp::of(origin, e))).collect(),
     };
     let worked = session.work(state, backoff).await;
+    session.figures.closed();
     if worked.is_ok() {
         apply.warehouse.close_group(&session.fence).await?;
     }
@@ -172,7 +189,10 @@ impl Session<'_> {
             }
             let idle_for_long = moved.elapsed() >= IDLE_MOVE.max(self.apply.tick);
             let shows = tick.work.passed.iter().any(|o| self.apply.publish(o) == Publish::Progressively);
-            if !tick.work.is_empty() || shows || (!tick.moves.is_empty() && (idle_for_long || drained)) {
+            // Origins with exceptions catch up to where the warehouse has the group, so it must have what the cursors passed.
+            let followed = !self.behind.is_empty() || self.rebuilds.under_way();
+            let moves = !tick.moves.is_empty() && (idle_for_long || drained || followed);
+            if !tick.work.is_empty() || shows || moves {
                 self.perform(tick).await?;
                 moved = Instant::now();
                 backoff.reset();
@@ -182,6 +202,7 @@ impl Session<'_> {
             let caught_up = self.catch_up().await?;
             let more = self.rebuild(drained).await? || caught_up;
             self.caught_up();
+            self.tell_waiting();
             if !drained && !more {
                 let rest = self.apply.tick.saturating_sub(began.elapsed());
                 tokio::select! {
@@ -243,6 +264,7 @@ impl Session<'_> {
                 asked = true;
                 let Some(entry) = reader.log.next().await? else { break };
                 let entry = Arc::new(entry.entry);
+                self.waiting.arrived(&entry, |origin| owns(origin) && !self.behind.contains_key(origin));
                 self.apply.metrics.live().shard(shard).passed(entry.number, &entry.steps);
                 if self.behind.keys().any(|origin| origin.shard == *shard) || begins(&entry) {
                     self.entries.keep(&entry);
@@ -261,6 +283,7 @@ impl Session<'_> {
         let (committed_at, rows) = (tick.work.committed_at.clone(), tick.work.rows.clone());
         let moves = tick.moves.clone();
         let began = tick.began.clone();
+        let shows = tick.work.shows.clone();
         let held: Vec<(Origin, LogPosition)> = {
             let opened = tick.exceptions.iter().filter_map(|c| Some((c.origin.clone(), c.to.as_ref()?.position)));
             opened.collect()
@@ -289,15 +312,20 @@ impl Session<'_> {
                 let rows = rows.get(&step.shard).copied().unwrap_or_default();
                 self.apply.metrics.shard(&step.shard).applied(entries, rows, reader.reached.unwrap_or_default());
             }
+            self.waiting.merged(&step.shard, step.to.position.entry);
+            let commits = shows.get(&step.shard).cloned().unwrap_or_default();
+            self.read_back.merged(Merged { shard: step.shard, mark: step.to, commits });
         }
         Ok(())
     }
 
     pub(super) fn count_parked(&self) {
-        let parked = self.behind.iter().filter(|(origin, c)| c.is_parked() && self.apply.owns(origin));
-        let parked: BTreeSet<&Origin> = parked.map(|(origin, _)| origin).collect();
-        self.apply.metrics.group(&self.apply.group).parked(parked.len() as u64);
-        self.apply.metrics.live().group(&self.apply.group).still_parked(&parked);
+        let owned = || self.behind.iter().filter(|(origin, _)| self.apply.owns(origin));
+        let parked: BTreeSet<Origin> = owned().filter(|(_, c)| c.is_parked()).map(|(o, _)| o.clone()).collect();
+        self.figures.parked(parked.len() as u64);
+        self.figures.held((owned().count() - parked.len()) as u64);
+        self.apply.metrics.live().group(&self.apply.group).still_parked(&parked.iter().collect());
+        self.apply.metrics.parked(Half::Apply, &self.apply.group, parked);
     }
 
     /// The exception of an origin whose snapshot begins. One that is parked begins anew with it: all its rows come again. One
@@ -381,6 +409,15 @@ impl Session<'_> {
         }
     }
 
+    /// Tells how much waits, and since when.
+    fn tell_waiting(&mut self) {
+        self.figures.waiting(self.readers.values().map(|r| r.cursor.entries_ahead()).sum());
+        let (apply, now) = (self.apply, SystemClock::new().unix_micros());
+        let owned = self.behind.keys().filter(|origin| apply.owns(origin));
+        self.waiting.behind(owned.map(|origin| (origin.clone(), apply.target(origin), now)));
+        self.waiting.tell(&apply.metrics);
+    }
+
     /// Identity of a shard's log, where it is open.
     pub(super) fn log_id(&self, shard: &Shard) -> Option<String> {
         self.readers.get(shard).map(|reader| reader.cursor.log_id.clone())
@@ -397,9 +434,10 @@ impl Session<'_> {
         self.readers.keys().cloned().collect()
     }
 
-    /// Where the group stands in a shard's log.
+    /// Where the group stands in a shard's log, for an origin that catches up with it. `None` while the cursor is ahead of what the
+    /// warehouse has: it passed over the steps of all origins that have exceptions, and one that arrived behind it would lose them.
     pub(super) fn stands(&self, shard: &Shard) -> Option<LogPosition> {
-        self.readers.get(shard).and_then(|r| r.stands)
+        self.readers.get(shard).and_then(|r| r.stands.filter(|stands| *stands == r.cursor.position()))
     }
 }
 

@@ -11,11 +11,12 @@ use super::{
     files::LakeFiles,
 };
 use crate::{
-    metrics::{ErrorKind, Stage},
+    lake::{Clock as _, SystemClock},
+    metrics::{ErrorKind, Stage, TickTimes},
     model::{Column, ColumnDefault, Digest, Origin, Target},
     warehouse::{
-        Exception, ExceptionChange, ExceptionKind, Fence, Fill, LogPosition, Merge, Move, Outcome, RebuildChange,
-        StagedFile, TableFiles, TableMerge, TablePlan, TickId, WarehouseError,
+        Exception, ExceptionChange, ExceptionKind, Fence, Fill, LogPosition, Merge, MergeReport, Move, Outcome,
+        RebuildChange, StagedFile, TableFiles, TableMerge, TablePlan, TickId, WarehouseError,
     },
 };
 
@@ -107,6 +108,7 @@ impl Apply {
     ) -> Result<(), ApplyError> {
         let began = Instant::now();
         let fills = self.follow(&id.fence, targets, tick).await?;
+        let followed = Instant::now();
         let merges = self.stage(id, targets, tick, parked).await?;
         let mut merges: BTreeMap<Target, TableMerge> =
             merges.into_iter().map(|table| (table.target.clone(), table)).collect();
@@ -126,16 +128,26 @@ impl Apply {
             rebuilds: tick.rebuilds.clone(),
         };
         let staged = Instant::now();
-        self.merge(&merge).await?;
-        self.metrics.group(&self.group).ticked(staged - began, staged.elapsed());
-        let rows = tick.work.tables.values().flat_map(|work| &work.files).map(|file| file.rows).sum();
+        let report = self.merge(&merge).await?;
+        let times = TickTimes { schema: followed - began, stage: staged - followed, merge: staged.elapsed() };
+        self.count(tick, times, &report);
+        Ok(())
+    }
+
+    fn count(&self, tick: &Tick, times: TickTimes, report: &MergeReport) {
+        let figures = self.metrics.group(&self.group);
+        let rows = tick.work.rows.values().sum();
+        figures.ticked(times, rows, tick.work.bytes, SystemClock::new().unix_micros());
         let live = self.metrics.live();
-        live.group(&self.group).ticked(staged - began, staged.elapsed(), rows);
+        live.group(&self.group).ticked(times.schema + times.stage, times.merge, rows);
+        for table in report.tables.values() {
+            figures.changed_rows(table.inserted, table.deleted);
+        }
         for (target, work) in tick.work.tables.iter().filter(|(target, _)| target.shadowed().is_none()) {
             live.applied(target, work.files.iter().map(|file| file.rows).sum());
-            work.files.iter().for_each(|f| self.metrics.target(target).applied(f.ops));
+            let target = self.metrics.target(target);
+            work.files.iter().for_each(|f| target.applied(f.ops));
         }
-        Ok(())
     }
 
     /// Makes the targets follow the tick's schema changes; answers what older rows have in added columns.
@@ -197,15 +209,16 @@ impl Apply {
     }
 
     /// Merges, and finds out what happened where the answer was lost.
-    async fn merge(&self, merge: &Merge) -> Result<(), ApplyError> {
+    async fn merge(&self, merge: &Merge) -> Result<MergeReport, ApplyError> {
         let failed = match self.warehouse.merge(merge).await {
-            Ok(_) => return Ok(()),
+            Ok(report) => return Ok(report),
             Err(e @ WarehouseError::Transient { .. }) => e,
             Err(e) => return Err(e.into()),
         };
         let state = self.warehouse.group_state(&merge.tick.fence.group).await?.unwrap_or_default();
         match state.outcome(&merge.moves) {
-            Outcome::Applied => Ok(()),
+            // What it did to rows was in the answer that was lost.
+            Outcome::Applied => Ok(MergeReport::default()),
             // A tick without moves is one of an origin that catches up; the session begins anew and finds out.
             Outcome::NotApplied => Err(failed.into()),
             Outcome::Unexpected if merge.moves.is_empty() => Err(failed.into()),
@@ -233,6 +246,7 @@ impl Apply {
         };
         let state = self.warehouse.ensure_table(fence, &plan).await?;
         if state.created || !state.added.is_empty() || !state.widened.is_empty() {
+            self.metrics.group(&self.group).altered();
             let (place, created) = (&state.place, state.created);
             tracing::info!(group = self.group, %target, place, created, added = ?state.added, widened = ?state.widened, "target follows its source");
         }

@@ -2,22 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use tokio::{
-    sync::{Notify, mpsc},
-    task::JoinHandle,
-};
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
-    ExtractError,
+    Extract, ExtractError,
     cut::{After, Cut, Pending},
     files::FileMaker,
     xa,
 };
 use crate::{
     backoff::Backoff,
-    lake::{Draft, LogWriter, Schemas, Store},
+    lake::{Draft, LogWriter, Schemas},
     live::LiveShard,
-    metrics::ShardMetrics,
+    metrics::{ErrorKind, ShardMetrics, Stage},
     model::{FileStep, Step},
 };
 
@@ -38,17 +35,19 @@ pub(super) async fn commit_cuts(
     log: &mut LogWriter,
     mut cuts: mpsc::Receiver<Cut>,
     files: &FileMaker,
-    schemas: &Schemas,
+    extract: &Extract,
     notes: Notes<'_>,
-    stored: &Notify,
     backoff: &mut Backoff,
 ) -> Result<(), ExtractError> {
+    let (schemas, metrics) = (&*extract.schemas, notes.metrics);
     let mut open_xa = log.open_xa().clone();
     while let Some(cut) = cuts.recv().await {
+        metrics.queued_cuts(cuts.len());
         let mut steps = Vec::with_capacity(cut.steps.len());
         for pending in cut.steps {
             resolve(pending, &mut steps, &mut open_xa, files, schemas).await?;
         }
+        count_files(extract, metrics, &steps);
         let files_of = || steps.iter().filter_map(|s| if let Step::File(f) = s { Some(f) } else { None });
         let (count, rows) = (files_of().count() as u64, files_of().map(|f| f.rows).sum());
         let bytes = files_of().map(|f| f.bytes).sum();
@@ -64,16 +63,31 @@ pub(super) async fn commit_cuts(
         });
         let appended = appended.await?;
         notes.live.committed(appended.number, appended.written_at, &position, &told);
-        conclude(&*files.store, cut.after).await;
-        notes.metrics.stored(count, rows, bytes, covered);
+        conclude(files, cut.after).await;
+        metrics.stored(count, rows, bytes, covered);
+        let stale = log.catalog().origins.values().filter(|known| known.needs_snapshot.is_some());
+        metrics.stale(stale.count() as u64);
         backoff.reset();
-        stored.notify_waiters();
+        extract.stored.notify_waiters();
     }
     Ok(())
 }
 
+/// Counts the files that an entry is about to name.
+fn count_files(extract: &Extract, metrics: &ShardMetrics, steps: &[Step]) {
+    let now = extract.clock.unix_micros();
+    for step in steps {
+        let Step::File(file) = step else { continue };
+        metrics.stored_file(file.rows, file.bytes);
+        if let Some(rule) = extract.rules.resolve(&file.origin.database, &file.origin.table) {
+            extract.metrics.target_stored(&rule.group, &file.target, now);
+        }
+    }
+}
+
 /// What a committed entry entails. The log is the truth: what fails here is done again by a later session.
-async fn conclude(store: &dyn Store, after: Vec<After>) {
+async fn conclude(files: &FileMaker, after: Vec<After>) {
+    let store = &*files.store;
     for step in after {
         let (path, done) = match step {
             After::Put(path, content) => {
@@ -86,6 +100,7 @@ async fn conclude(store: &dyn Store, after: Vec<After>) {
             }
         };
         if let Err(error) = done {
+            files.metrics.error(Stage::Lake, ErrorKind::Transient);
             tracing::warn!(%path, error = crate::errors::chain(&error), "a small object of the lake was not brought up to date; some work may be done twice");
         }
     }

@@ -29,6 +29,7 @@ use super::{
     ExtractError,
     cut::{Cut, Pending},
     files::FileMaker,
+    head::Whereabouts,
     tables::Table,
 };
 use crate::{
@@ -36,7 +37,7 @@ use crate::{
     config::TableRules,
     lake::{Clock, Schemas},
     live::LiveShard,
-    metrics::{Metrics, ShardMetrics},
+    metrics::{ErrorKind, Metrics, ShardMetrics, Stage, Wait},
     model::{Catalog, OpCounts, Position, Seq, Shard},
     source::mysql::{
         assembler::{Assembler, Event},
@@ -56,6 +57,9 @@ const IDLE_POSITION: Duration = Duration::from_secs(30);
 
 /// How long the thread waits for events before it looks at its clock again.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How often the thread says where it stands.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
 
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
@@ -81,6 +85,8 @@ pub(super) struct Setup {
     pub(super) live: Arc<LiveShard>,
     /// Counters that are not the shard's.
     pub(super) process: Arc<Metrics>,
+    /// Where reading stands, for who watches it.
+    pub(super) whereabouts: Whereabouts,
     /// With `--once`: stop when this is covered.
     pub(super) until: Option<Executed>,
     /// Becomes true when the process shall drain.
@@ -146,6 +152,9 @@ pub(super) struct Decoder {
     clock: Arc<dyn Clock>,
     metrics: Arc<ShardMetrics>,
     process: Arc<Metrics>,
+    whereabouts: Whereabouts,
+    /// When that was noted last.
+    noted: Option<Instant>,
     until: Option<Executed>,
     stop: watch::Receiver<bool>,
     snapshots: Snapshots,
@@ -219,6 +228,8 @@ pub(super) fn run(
         clock: setup.clock,
         metrics: setup.metrics,
         process: setup.process,
+        whereabouts: setup.whereabouts,
+        noted: None,
         until: setup.until,
         stop: setup.stop,
         snapshots: setup.snapshots,
@@ -240,7 +251,10 @@ impl Decoder {
             if let Some(ended) = self.at_rest(assembler)? {
                 return Ok(ended);
             }
+            self.note_position(assembler);
+            let waiting = Instant::now();
             let message = self.runtime.block_on(async { tokio::time::timeout(TICK, events.recv()).await });
+            self.metrics.waited(Wait::Source, waiting.elapsed());
             match message {
                 Err(_) => {}
                 Ok(None) => return Err(ExtractError::StreamEnded),
@@ -251,6 +265,8 @@ impl Decoder {
                 Ok(Some(Message::Restart(answer))) => {
                     self.metrics.connected(false);
                     self.metrics.reconnected();
+                    self.process.error(Stage::Source, ErrorKind::Transient);
+                    self.process.retry(Stage::Source, ErrorKind::Transient);
                     // Rows of the broken transaction are in the open batches and perhaps in files: the whole session is
                     // given up. Between transactions nothing is lost by going on.
                     if self.transaction.take().is_some_and(|t| t.rows > 0) {
@@ -262,6 +278,7 @@ impl Decoder {
                 Ok(Some(Message::Events(delivery))) => {
                     let transactions = std::mem::take(&mut self.transactions);
                     self.metrics.read(transactions, delivery.batch.bytes() as u64, OpCounts::default());
+                    self.metrics.queued_events(events.held_bytes());
                     self.process.batch_memory(self.budget.held() as u64, self.budget.limit() as u64);
                     for raw in delivery.batch.iter() {
                         if let Some(event) = assembler.push(raw)? {
@@ -277,6 +294,21 @@ impl Decoder {
                 }
             }
         }
+    }
+
+    /// Notes where reading stands, not more often than anybody looks: a GTID set may be long.
+    fn note_position(&mut self, assembler: &Assembler) {
+        if self.noted.is_none_or(|noted| noted.elapsed() >= NOTE_EVERY) {
+            self.whereabouts.note(assembler.reached());
+            self.noted = Some(Instant::now());
+        }
+    }
+
+    /// Waits for memory holding none.
+    fn wait_for_room(&self) {
+        let waiting = Instant::now();
+        self.runtime.block_on(self.budget.room());
+        self.metrics.waited(Wait::Memory, waiting.elapsed());
     }
 
     fn apply(&mut self, event: Event<'_>) -> Result<(), ExtractError> {
@@ -314,6 +346,9 @@ impl Decoder {
             self.xa_committed(String::new(), open.committed_at);
         } else if open.rows > 0 {
             self.covers(open.committed_at);
+        } else {
+            // Traffic of other tables keeps heartbeats away; it says as well as they how far reading is.
+            self.metrics.idle(open.committed_at, self.since.is_none());
         }
     }
 
@@ -377,7 +412,11 @@ impl Decoder {
             committed_at: self.committed_at.take(),
             after: self.snapshots.take_after(),
         };
-        self.runtime.block_on(self.cuts.send(cut)).map_err(|_| ExtractError::CommitterGone)
+        let waiting = Instant::now();
+        let sent = self.runtime.block_on(self.cuts.send(cut));
+        self.metrics.waited(Wait::Commit, waiting.elapsed());
+        self.metrics.queued_cuts(self.cuts.max_capacity() - self.cuts.capacity());
+        sent.map_err(|_| ExtractError::CommitterGone)
     }
 
     /// The next number, for a marker.

@@ -21,6 +21,7 @@ mod cut;
 mod decoder;
 mod error;
 mod files;
+mod head;
 mod session;
 mod snapshot;
 mod tables;
@@ -41,7 +42,7 @@ use crate::{
     config::TableRules,
     lake::{Clock, LogWriter, OpenOptions, Schemas, Store, WriterId, parquet::Form},
     live::Phase,
-    metrics::{ErrorKind, Metrics},
+    metrics::{ErrorKind, Metrics, Stage},
     model::{Digest, Shard},
     source::mysql::{connect::Address, preflight, start::StartPoint, stream::Identity},
 };
@@ -111,19 +112,24 @@ const SUSPECT_ATTEMPTS: u32 = 6;
 pub async fn run(extract: Extract) -> Result<(), ExtractError> {
     let mut backoff = Backoff::new(extract.patience);
     let mut stop = extract.stop.clone();
+    let shard = extract.metrics.shard(&extract.shard);
+    let whereabouts = head::Whereabouts::default();
+    let _watching = head::watch(&extract, whereabouts.clone());
     let live = extract.metrics.live().shard(&extract.shard);
-    let mut state = State { log: None, sessions: 0, take_over: extract.take_over };
+    let mut state = State { log: None, sessions: 0, take_over: extract.take_over, whereabouts };
     loop {
         let failed = match attempt(&extract, &mut state, &mut backoff).await {
             Ok(()) => return Ok(()),
             Err(e) => e,
         };
+        shard.connected(false);
         let worthwhile = failed.is_transient() && !(failed.is_suspect() && backoff.failures() >= SUSPECT_ATTEMPTS);
         let Some(pause) = backoff.next().filter(|_| worthwhile) else {
             extract.metrics.error(failed.stage(), ErrorKind::Fatal);
             return Err(failed);
         };
         extract.metrics.error(failed.stage(), ErrorKind::Transient);
+        extract.metrics.retry(failed.stage(), ErrorKind::Transient);
         if matches!(failed, ExtractError::Log(_)) {
             // Opening it anew finds out where it stands.
             state.log = None;
@@ -149,6 +155,7 @@ struct State {
     /// Sessions so far: part of file names, so that no session meets what an earlier one left behind.
     sessions: u32,
     take_over: bool,
+    whereabouts: head::Whereabouts,
 }
 
 /// Connects, takes the log where it is not ours yet, and runs one session. The source comes first: a log is not claimed over and
@@ -160,22 +167,20 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
     // cannot be read must not fence a writer that can.
     preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?;
     let conn = extract.address.connect().await?;
-    let log = match &mut state.log {
-        Some(log) => log,
-        none => match {
-            live.enter(Phase::Claiming);
-            open_log(extract, state.take_over).await?
-        } {
-            Some(log) => none.insert(log),
-            None => return Ok(()),
-        },
-    };
+    if state.log.is_none() {
+        live.enter(Phase::Claiming);
+        state.log = open_log(extract, state.take_over).await?;
+        if state.log.is_some() {
+            extract.metrics.shard(&extract.shard).claimed();
+        }
+    }
+    let Some(log) = &mut state.log else { return Ok(()) };
     // It is ours now. Whoever takes it from us later is not fenced in turn.
     state.take_over = false;
     state.sessions += 1;
     live.claimed(log.number(), log.position(), log.catalog());
     live.enter(Phase::Running);
-    session::run(extract, conn, log, state.sessions, backoff).await?;
+    session::run(extract, conn, log, state.sessions, &state.whereabouts, backoff).await?;
     release(state.log.take()).await
 }
 
@@ -200,7 +205,7 @@ async fn open_log(extract: &Extract, take_over: bool) -> Result<Option<LogWriter
         opened = LogWriter::open(store, clock, extract.shard.clone(), options) => opened?,
         _ = stop.wait_for(|stop| *stop) => return Ok(None),
     };
-    let (sweep, shard) = (log.orphan_sweep(), extract.shard.clone());
+    let (sweep, shard, metrics) = (log.orphan_sweep(), extract.shard.clone(), Arc::clone(&extract.metrics));
     // It lists the lake, which may be large, and nothing waits for it.
     tokio::spawn(async move {
         match sweep.run().await {
@@ -209,6 +214,7 @@ async fn open_log(extract: &Extract, take_over: bool) -> Result<Option<LogWriter
             }
             Ok(_) => {}
             Err(e) => {
+                metrics.error(Stage::Lake, ErrorKind::Transient);
                 tracing::warn!(%shard, error = crate::errors::chain(&e), "cannot remove what an earlier run left")
             }
         }

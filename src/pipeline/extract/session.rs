@@ -11,6 +11,7 @@ use super::{
     Extract, ExtractError, commit,
     decoder::{self, Ended, Limits, Setup, SnapshotState, Snapshots},
     files::FileMaker,
+    head::Whereabouts,
     snapshot::{NEWS, News, readers::Readers},
 };
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
         LogWriter,
         requests::{Request, Waiting},
     },
+    metrics::{ErrorKind, Stage},
     source::mysql::{
         assembler::Assembler,
         catalog::CatalogReader,
@@ -50,6 +52,7 @@ pub(super) async fn run(
     mut conn: Connection,
     log: &mut LogWriter,
     session: u32,
+    whereabouts: &Whereabouts,
     backoff: &mut Backoff,
 ) -> Result<(), ExtractError> {
     let fresh = log.position().gtid_set.is_none() && log.position().file.is_none();
@@ -99,6 +102,7 @@ pub(super) async fn run(
         metrics: Arc::clone(&metrics),
         live: Arc::clone(&live),
         process: Arc::clone(&extract.metrics),
+        whereabouts: whereabouts.clone(),
         until,
         stop: extract.stop.clone(),
         snapshots: snapshots(extract, flavor, news, requests),
@@ -110,7 +114,7 @@ pub(super) async fn run(
     let stream = follow(&shard, &extract.address, &extract.identity, position, sender, extract.patience);
     let decoding = decode_thread(setup, receiver, cuts)?;
     let notes = commit::Notes { metrics: &metrics, live: &live };
-    let committing = commit::commit_cuts(log, queue, &files, &extract.schemas, notes, &extract.stored, backoff);
+    let committing = commit::commit_cuts(log, queue, &files, extract, notes, backoff);
 
     // The decoder ends first when all is well: it drops the channels, and the others follow. When another part fails, the
     // decoder learns it from its channels; the first real error is the one to tell.
@@ -149,7 +153,8 @@ fn snapshots(
 fn watch_requests(extract: &Extract, found: mpsc::Sender<Waiting>) -> AbortOnDrop {
     let (store, shard) = (Arc::clone(&extract.store), extract.shard.clone());
     let every = extract.flush_interval.clamp(REQUESTS_EVERY_MIN, REQUESTS_EVERY);
-    AbortOnDrop(tokio::spawn(async move {
+    let metrics = Arc::clone(&extract.metrics);
+    AbortOnDrop::spawn(async move {
         loop {
             tokio::time::sleep(every).await;
             match Request::waiting(&*store, &shard).await {
@@ -162,15 +167,22 @@ fn watch_requests(extract: &Extract, found: mpsc::Sender<Waiting>) -> AbortOnDro
                     }
                 }
                 Err(error) => {
+                    metrics.error(Stage::Lake, ErrorKind::Transient);
                     tracing::debug!(%shard, error = crate::errors::chain(&error), "cannot look for requests")
                 }
             }
         }
-    }))
+    })
 }
 
 /// A task that ends with its owner.
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
+pub(super) struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl AbortOnDrop {
+    pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(task))
+    }
+}
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {

@@ -8,7 +8,8 @@ use super::{At, Request};
 use crate::{
     config::Config,
     errors::chain,
-    metrics::Metrics,
+    lake::{Clock as _, SystemClock},
+    metrics::{ErrorKind, Metrics, Stage},
     model::{Origin, Shard, TableOutcome, VerifiedTable},
 };
 
@@ -55,10 +56,14 @@ pub async fn run(background: Background) {
 }
 
 async fn round(config: &Config, request: &Request, metrics: &Arc<Metrics>) {
-    let metrics = Arc::clone(metrics);
-    let done = move |table: &VerifiedTable| tell(&metrics, table);
-    if let Err(error) = super::run(config, request, &done).await {
-        tracing::warn!(error = chain(&error), "sources and warehouse could not be compared");
+    let figures = Arc::clone(metrics);
+    let done = move |table: &VerifiedTable| tell(&figures, table);
+    match super::run(config, request, &done).await {
+        Ok(_) => metrics.verify_round(SystemClock::new().unix_micros()),
+        Err(error) => {
+            metrics.error(Stage::Verify, ErrorKind::Transient);
+            tracing::warn!(error = chain(&error), "sources and warehouse could not be compared");
+        }
     }
 }
 

@@ -152,6 +152,11 @@ impl Assembler {
         }
     }
 
+    /// The position behind the last complete group.
+    pub fn reached(&self) -> &StreamPosition {
+        &self.position
+    }
+
     /// What has been read completely.
     pub fn executed(&self) -> &Executed {
         &self.position.executed

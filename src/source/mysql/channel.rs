@@ -49,13 +49,18 @@ pub struct Sender {
 
 /// The consumer's end.
 #[derive(Debug)]
-pub struct Receiver(mpsc::UnboundedReceiver<Message>);
+pub struct Receiver {
+    queue: mpsc::UnboundedReceiver<Message>,
+    budget: Arc<Semaphore>,
+    total: usize,
+}
 
 /// A channel that holds at most `bytes` of events, see [`IN_FLIGHT_BYTES`].
 pub fn channel(bytes: usize) -> (Sender, Receiver) {
     let total = bytes.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
     let (queue, receiver) = mpsc::unbounded_channel();
-    (Sender { queue, budget: Arc::new(Semaphore::new(total)), total }, Receiver(receiver))
+    let budget = Arc::new(Semaphore::new(total));
+    (Sender { queue, budget: Arc::clone(&budget), total }, Receiver { queue: receiver, budget, total })
 }
 
 impl Sender {
@@ -88,11 +93,16 @@ impl Sender {
 impl Receiver {
     /// The next message; `None` when the reader has ended. For a plain thread: blocks it.
     pub fn recv_blocking(&mut self) -> Option<Message> {
-        self.0.blocking_recv()
+        self.queue.blocking_recv()
     }
 
     /// The next message; `None` when the reader has ended.
     pub async fn recv(&mut self) -> Option<Message> {
-        self.0.recv().await
+        self.queue.recv().await
+    }
+
+    /// Bytes of events that were sent and not yet dropped by the receiver.
+    pub fn held_bytes(&self) -> usize {
+        self.total.saturating_sub(self.budget.available_permits())
     }
 }

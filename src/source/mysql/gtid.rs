@@ -333,6 +333,12 @@ impl DomainPosition {
         self.domains.iter().all(|(domain, own)| other.domains.get(domain).is_some_and(|theirs| own.1 <= theirs.1))
     }
 
+    /// Transactions of `other` behind `self`, by sequence numbers: too many where a server skips some.
+    pub fn distance(&self, other: &Self) -> u64 {
+        let own = |domain: &u32| self.domains.get(domain).map_or(0, |own| own.1);
+        other.domains.iter().map(|(domain, theirs)| theirs.1.saturating_sub(own(domain))).sum()
+    }
+
     /// Whether no domain has a transaction.
     pub fn is_empty(&self) -> bool {
         self.domains.is_empty()

@@ -110,6 +110,10 @@ pub(super) const REPLICA_STATUS: [&str; 2] = ["SHOW REPLICA STATUS", "SHOW SLAVE
 /// Databases the binlog leaves out; needs REPLICATION CLIENT.
 pub(super) const BINLOG_STATUS: [&str; 2] = ["SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"];
 
+/// By age (MySQL 8, MySQL 5.7 and MariaDB), and by size (Percona Server, MariaDB).
+pub(super) const RETENTION: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('binlog_expire_logs_seconds', \
+     'expire_logs_days', 'binlog_expire_logs_auto_purge', 'binlog_space_limit', 'max_binlog_total_size')";
+
 /// Amazon RDS and Aurora: how long binlogs are kept; other servers do not have the table.
 pub(super) const RDS_RETENTION: &str =
     "SELECT value FROM mysql.rds_configuration WHERE name = 'binlog retention hours'";

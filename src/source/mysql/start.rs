@@ -267,17 +267,17 @@ pub(super) async fn check(conn: &mut Conn, position: &StreamPosition) -> Result<
     Ok(Connected { server_uuid: uuid, fold_names: folding.is_some_and(|value| value == "1") })
 }
 
-async fn server_uuid(conn: &mut Conn) -> Result<Option<String>, StartError> {
+pub(super) async fn server_uuid(conn: &mut Conn) -> Result<Option<String>, StartError> {
     Ok(variable(conn, "server_uuid").await?.filter(|uuid| !uuid.is_empty()))
 }
 
 /// A global variable; `None` where the server does not have it.
-async fn variable(conn: &mut Conn, name: &str) -> Result<Option<String>, StartError> {
+pub(super) async fn variable(conn: &mut Conn, name: &str) -> Result<Option<String>, StartError> {
     let row: Option<(String, Option<String>)> = conn.query_first(sql::variable(name)).await?;
     Ok(row.and_then(|(_, value)| value))
 }
 
-async fn gtids(conn: &mut Conn, query: &'static str) -> Result<GtidSet, StartError> {
+pub(super) async fn gtids(conn: &mut Conn, query: &'static str) -> Result<GtidSet, StartError> {
     let text: Option<String> = conn.query_first(query).await?;
     Ok(text.unwrap_or_default().parse()?)
 }
@@ -288,7 +288,7 @@ async fn domains(conn: &mut Conn, query: String) -> Result<DomainPosition, Start
 }
 
 /// Binlog files with their sizes, oldest first.
-async fn files(conn: &mut Conn) -> Result<Vec<(String, u64)>, StartError> {
+pub(super) async fn files(conn: &mut Conn) -> Result<Vec<(String, u64)>, StartError> {
     let rows: Vec<mysql_async::Row> = match conn.query(sql::BINARY_LOGS).await {
         Err(DriverFailure::Server(e)) if e.code == NOT_USING_BINLOG => return Err(StartError::NoBinlog),
         rows => rows?,

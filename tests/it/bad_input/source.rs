@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use tailwater_servers::{Mysql, MysqlOptions};
 
-use super::place::{LIMIT, Place, fit_server, login, url};
+use super::place::{LIMIT, Place, execute, fit_server, login, url};
 
 #[test]
 fn a_wrong_password_ends_at_once() -> Result<()> {
@@ -112,6 +112,18 @@ fn purged_transactions_end_the_shard_and_are_found_by_check() -> Result<()> {
     assert_eq!(place.number("SELECT count(*) FROM shop_t")?, 1);
     let said = place.ends_with(1, &["check"])?;
     ensure!(said.contains("PROBLEM the source purged binlogs"), "{said}");
+
+    // Begun anew as docs/runbook.md says, the shard comes to what the source has, deletes that nobody read included.
+    server.sql("DELETE FROM shop.t WHERE id = 1")?;
+    let file = place.path("tailwater.toml");
+    fs::write(&file, fs::read_to_string(&file)?.replace("\"earliest\"", "\"snapshot\""))?;
+    fs::remove_dir_all(place.path("lake/default/log/s1"))?;
+    place.refuses(65, &["run", "--once"], &["is another one than before"])?;
+    for forget in ["watermark WHERE shard = 's1'", "exception WHERE origin LIKE 's1:%'"] {
+        execute(&place.path("warehouse.db"), &format!("DELETE FROM _tailwater_{forget}"))?;
+    }
+    place.ends_with(0, &["run", "--once"])?;
+    assert_eq!(place.number("SELECT group_concat(id, '') + 0 FROM (SELECT id FROM shop_t ORDER BY id)")?, 23);
     Ok(())
 }
 

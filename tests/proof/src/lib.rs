@@ -3,5 +3,6 @@
 
 pub mod compare;
 pub mod lag;
+pub mod panels;
 pub mod program;
 pub mod workload;

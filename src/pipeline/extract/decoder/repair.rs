@@ -19,6 +19,7 @@ use crate::{
     batch::{OpenBatch, SealReason},
     decode::Plan,
     lake::{ObjectPath, requests::ROWS_MAX},
+    metrics::{ErrorKind, Stage},
     model::{
         Seq,
         checksum::{ComparedColumn, Key},
@@ -127,11 +128,13 @@ impl Decoder {
         let (open, committed_at) = match self.runtime.block_on(read) {
             Ok(Ok(read)) => read,
             Ok(Err(error)) => {
+                self.process.error(Stage::Source, ErrorKind::Transient);
                 let error = crate::errors::chain(&*error);
                 tracing::warn!(%origin, error, "rows could not be read anew; the request is dropped");
                 return Ok(true);
             }
             Err(_) => {
+                self.process.error(Stage::Source, ErrorKind::Transient);
                 tracing::warn!(%origin, "rows could not be read anew in time; the request is dropped");
                 return Ok(true);
             }

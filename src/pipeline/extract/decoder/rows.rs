@@ -1,6 +1,6 @@
 //! Rows events: find the table, keep its plan current, decode, keep within memory.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use tokio::task::JoinHandle;
 
@@ -9,7 +9,7 @@ use crate::{
     batch::{OpenBatch, SealReason, Sealed},
     config::LakeChanges,
     decode::{Declared, Note, Plan, RowTime},
-    metrics::{Metrics, ShardMetrics, ValuePolicy},
+    metrics::{ErrorKind, Half, Metrics, ShardMetrics, Stage, ValuePolicy, Wait},
     model::{FileStep, Origin, Parked, Seq, Step, TableSchema, Target},
     pipeline::extract::{
         ExtractError,
@@ -94,7 +94,7 @@ impl Decoder {
             let largest = (0..self.tables.len()).max_by_key(size).unwrap_or(i);
             self.seal_table(largest, SealReason::Memory);
             if largest == i {
-                self.runtime.block_on(self.budget.room());
+                self.wait_for_room();
             }
         }
     }
@@ -182,6 +182,7 @@ impl Decoder {
         table.known = Some(schema.clone());
         let origin = table.origin.clone();
         let added = change.added.into_iter().collect();
+        self.metrics.schema_changed();
         tracing::info!(%origin, %schema, "the table's schema is new");
         self.pending.push(Pending::Ready(Box::new(Step::Schema { origin, target, seq, schema, added })));
         // A snapshot that has begun reads all rows with their values, perhaps in a newer shape than the stream's; a DDL behind its
@@ -212,13 +213,17 @@ impl Decoder {
     }
 
     pub(super) fn count_parked(&self) {
-        self.metrics.parked(self.tables.iter().filter(|t| t.parked.is_some()).count() as u64);
+        let parked: BTreeSet<Origin> =
+            self.tables.iter().filter(|t| t.parked.is_some()).map(|t| t.origin.clone()).collect();
+        self.metrics.parked(parked.len() as u64);
+        self.process.parked(Half::Extract, &self.shard.to_string(), parked);
     }
 
     /// Stops a table whose rows cannot be decoded with certainty; all others go on.
     pub(super) fn park(&mut self, i: usize, reason: String) {
         self.seal_table(i, SealReason::Schema);
         self.give_up_snapshot(i);
+        self.process.error(Stage::Decode, ErrorKind::Table);
         let seq = self.mark();
         let table = &mut self.tables[i];
         tracing::error!(origin = %table.origin, reason, "table parked: its rows no longer reach the lake");
@@ -274,7 +279,9 @@ impl Decoder {
             committed_at,
             net,
         };
+        let waiting = Instant::now();
         let place = self.runtime.block_on(self.files.place());
+        self.metrics.waited(Wait::Encoder, waiting.elapsed());
         self.files.start(&self.runtime, order, sealed, place)
     }
 }

@@ -16,6 +16,7 @@ use crate::{
         ObjectPath, paths,
         requests::{Ask, Request, Waiting},
     },
+    metrics::{ErrorKind, Stage},
     model::{Known, Origin, Seq, Step},
     pipeline::extract::{
         ExtractError,
@@ -270,6 +271,7 @@ impl Decoder {
         let wanted = match self.tables_like(&tables) {
             Ok(wanted) => wanted,
             Err(error) => {
+                self.process.error(Stage::Source, ErrorKind::Transient);
                 let error = crate::errors::chain(&error);
                 tracing::warn!(error, "cannot list the tables of a request; it is looked at again later");
                 return;

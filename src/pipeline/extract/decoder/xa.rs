@@ -68,7 +68,7 @@ impl Decoder {
             self.xa_file(branch, i, open, transaction.committed_at);
             if !fits {
                 self.seal_all();
-                self.runtime.block_on(self.budget.room());
+                self.wait_for_room();
             }
         } else if !open.is_empty() {
             branch.open.insert(i, open);

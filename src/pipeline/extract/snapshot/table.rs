@@ -15,7 +15,7 @@ use crate::{
     batch::{Budget, Sealed},
     decode::{Declared, Plan, Policies},
     errors::chain,
-    metrics::{Metrics, ShardMetrics, SnapshotMetrics},
+    metrics::{ErrorKind, Metrics, ShardMetrics, SnapshotMetrics, Stage},
     model::{Origin, Seq, Target},
     pipeline::extract::{
         decoder::{Limits, count_sealed},
@@ -144,6 +144,8 @@ impl Job {
             Fate::Again => {
                 let Some(pause) = backoff.next() else { return Err(Stopped::Failed(error.into())) };
                 let (origin, error) = (&self.origin, chain(&error));
+                self.process.error(Stage::Source, ErrorKind::Transient);
+                self.process.retry(Stage::Source, ErrorKind::Transient);
                 tracing::warn!(%origin, error, ?pause, "reading a table was interrupted; going on");
                 sleep(pause).await;
                 Ok(())

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use mysql_async::{Row, prelude::Queryable};
+use mysql_async::Row;
 
 use super::{Check, either};
-use crate::source::mysql::sql;
+use crate::source::mysql::{
+    retention::{self, Kept},
+    sql,
+};
 
 /// Checks that this is a server whose binlog can be read at all.
 pub(super) fn family(check: &mut Check<'_>) -> bool {
@@ -96,24 +99,16 @@ const RETENTION_MIN: Duration = Duration::from_secs(24 * 3600);
 
 /// Checks how long the server keeps its binlogs.
 pub(super) async fn retention(check: &mut Check<'_>) {
-    // Fails everywhere but on RDS and Aurora, where binlog_expire_logs_seconds does not count.
-    let rds: Result<Option<Option<String>>, _> = check.conn.query_first(sql::RDS_RETENTION).await;
-    let rds = rds.map(|row| row.map(|hours| hours.and_then(|hours| hours.trim().parse::<u64>().ok())));
-    let days = "CALL mysql.rds_set_configuration('binlog retention hours', 72)";
-    match rds {
-        Ok(Some(None)) => check.problem("binlogs are deleted as soon as possible (retention hours not set)", days),
-        Ok(Some(Some(hours))) => kept(check, Duration::from_secs(hours.saturating_mul(3600)), days.to_owned()),
-        Ok(None) | Err(_) => {
-            let number = |name: &str| check.variable(name).and_then(|v| v.parse::<f64>().ok());
-            let seconds = number("binlog_expire_logs_seconds").unwrap_or_default();
-            let days = number("expire_logs_days").unwrap_or_default();
-            let kept_for = if seconds > 0.0 { seconds } else { days * 86_400.0 };
+    let rds = "CALL mysql.rds_set_configuration('binlog retention hours', 72)";
+    let Ok(retention) = retention::retention(&mut check.conn).await else { return };
+    match retention.age {
+        Kept::Hardly => check.problem("binlogs are deleted as soon as possible (retention hours not set)", rds),
+        Kept::For(time) if retention.rds => kept(check, time, rds.to_owned()),
+        Kept::For(time) => {
             let mend = check.set("binlog_expire_logs_seconds=259200");
-            match Duration::try_from_secs_f64(kept_for) {
-                Ok(Duration::ZERO) | Err(_) => check.ok("binlogs are not deleted by age"),
-                Ok(time) => kept(check, time, mend),
-            }
+            kept(check, time, mend);
         }
+        Kept::Forever => check.ok("binlogs are not deleted by age"),
     }
 }
 

@@ -143,6 +143,7 @@ async fn demo(arguments: &Arguments) -> Result<bool> {
         rate: arguments.rate,
         moves: None,
         truncates: Some(Duration::from_secs(arguments.seconds / 3 + 1)),
+        outlives_restarts: false,
     };
     let mut load = Load::start(&shards, options).await?;
     let mut parcel = Parcel::insert(&shards).await?;

@@ -52,7 +52,8 @@ async fn the_load_runs_and_every_kind_of_difference_is_found() -> Result<()> {
     let seed = crate::workload::seed("TAILWATER_SEED")?;
     eprintln!("TAILWATER_SEED={seed}");
     let period = Some(Duration::from_millis(50));
-    let options = LoadOptions { seed, sessions: 3, rate: 200.0, moves: period, truncates: period };
+    let options =
+        LoadOptions { seed, sessions: 3, rate: 200.0, moves: period, truncates: period, outlives_restarts: false };
     let mut load = Load::start(&shards, options).await?;
     let mut writes = tokio::time::interval(Duration::from_millis(20));
     for round in 0..100 {

@@ -21,7 +21,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 pub use moves::{Move, move_parcel};
 pub use schema::{DATABASE, tables};
@@ -29,6 +29,9 @@ use statements::{Shared, Transaction};
 
 /// Rows lost to these errors are rolled back and forgotten: lock wait, deadlock, duplicate key.
 const PARDONED: [u16; 3] = [1205, 1213, 1062];
+
+/// Time between attempts of a session to connect again.
+const RECONNECT: Duration = Duration::from_millis(500);
 
 /// A shard as the load sees it.
 #[derive(Debug, Clone)]
@@ -52,6 +55,8 @@ pub struct LoadOptions {
     pub moves: Option<Duration>,
     /// Time between TRUNCATEs of the `events` of each shard; `None` for none.
     pub truncates: Option<Duration>,
+    /// A session whose server goes away connects again and goes on, instead of ending the load.
+    pub outlives_restarts: bool,
 }
 
 /// What the load did.
@@ -127,8 +132,8 @@ impl Load {
         for (shard, shared) in &load.shards {
             for number in 1..=options.sessions {
                 let random = StdRng::seed_from_u64(seed_of(options.seed, shared.place, number));
-                let conn = connect(&shard.url).await?;
-                load.tasks.spawn(session(conn, Arc::clone(shared), random, options.rate, stopped.clone()));
+                let session = Session { url: shard.url.clone(), shared: Arc::clone(shared), random, options };
+                load.tasks.spawn(session.run(connect(&shard.url).await?, stopped.clone()));
             }
             if let Some(period) = options.truncates {
                 load.tasks.spawn(truncates(connect(&shard.url).await?, period, stopped.clone()));
@@ -196,27 +201,52 @@ pub(crate) async fn connect(url: &str) -> Result<Conn> {
     Ok(conn)
 }
 
-async fn session(
-    mut conn: Conn,
+/// One session of the load.
+struct Session {
+    url: String,
     shared: Arc<Shared>,
-    mut random: StdRng,
-    rate: f64,
-    mut stopped: watch::Receiver<bool>,
-) -> Result<Counts> {
-    let mut counts = Counts::default();
-    let mut ticks = interval(Duration::from_secs_f64(1.0 / rate));
-    // After a stall the session does not make up for what it missed: the rate is an upper bound.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !*stopped.borrow() {
-        tokio::select! {
-            _ = stopped.changed() => break,
-            _ = ticks.tick() => {}
+    random: StdRng,
+    options: LoadOptions,
+}
+
+impl Session {
+    async fn run(mut self, mut conn: Conn, mut stopped: watch::Receiver<bool>) -> Result<Counts> {
+        let mut counts = Counts::default();
+        let mut ticks = interval(Duration::from_secs_f64(1.0 / self.options.rate));
+        // After a stall the session does not make up for what it missed: the rate is an upper bound.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !*stopped.borrow() {
+            tokio::select! {
+                _ = stopped.changed() => break,
+                _ = ticks.tick() => {}
+            }
+            let transaction = statements::transaction(&self.shared, &mut self.random);
+            match run(&mut conn, transaction, &mut counts).await {
+                Err(_) if self.options.outlives_restarts => {
+                    // Whether a COMMIT without an answer was done is for the comparison, which reads the source.
+                    let Some(again) = self.reconnect(&mut stopped).await else { return Ok(counts) };
+                    conn = again;
+                }
+                outcome => outcome?,
+            }
         }
-        let transaction = statements::transaction(&shared, &mut random);
-        run(&mut conn, transaction, &mut counts).await?;
+        conn.disconnect().await?;
+        Ok(counts)
     }
-    conn.disconnect().await?;
-    Ok(counts)
+
+    /// A new connection as soon as there is one; `None` when the load was stopped meanwhile.
+    async fn reconnect(&self, stopped: &mut watch::Receiver<bool>) -> Option<Conn> {
+        while !*stopped.borrow() {
+            tokio::select! {
+                _ = stopped.changed() => return None,
+                () = sleep(RECONNECT) => {}
+            }
+            if let Ok(conn) = connect(&self.url).await {
+                return Some(conn);
+            }
+        }
+        None
+    }
 }
 
 async fn run(conn: &mut Conn, transaction: Transaction, counts: &mut Counts) -> Result<()> {
