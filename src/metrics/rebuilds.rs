@@ -23,10 +23,10 @@ impl Rebuilds {
     pub(super) fn register(r: &mut Register) -> Self {
         Self {
             targets: Arc::default(),
-            rows: r.add("rebuild_rows", "Rows that rebuilds under way have loaded, by table", Family::default()),
+            rows: r.add("rebuild_rows", "Rows that rebuilds under way have loaded from the lake", Family::default()),
             expected: r.add(
-                "rebuild_rows_expected",
-                "Rows that rebuilds under way are going to load, by table",
+                "rebuild_expected_rows",
+                "Rows that rebuilds under way load from the lake in all",
                 Family::default(),
             ),
         }
@@ -108,7 +108,7 @@ mod tests {
         rebuild.loaded(12);
         let text = metrics.exposition(1);
         assert!(text.contains("tailwater_rebuild_rows{table=\"shop.orders\"} 12"), "{text}");
-        assert!(text.contains("tailwater_rebuild_rows_expected{table=\"shop.orders\"} 12"), "{text}");
+        assert!(text.contains("tailwater_rebuild_expected_rows{table=\"shop.orders\"} 12"), "{text}");
         let table = metrics.snapshot(1).tables.remove(0);
         assert!(table.rebuild && table.rows == 12);
         drop(rebuild);

@@ -72,6 +72,11 @@ impl Rebuilds {
     pub(super) fn of(places: BTreeMap<Target, BTreeMap<Origin, Exception>>) -> Self {
         Self { now: None, others: places, looked: None }
     }
+
+    /// Whether a table is being rebuilt.
+    pub(super) fn under_way(&self) -> bool {
+        self.now.is_some()
+    }
 }
 
 impl Session<'_> {
@@ -121,6 +126,10 @@ impl Session<'_> {
 
     /// One turn.
     async fn forward(&mut self, rebuild: &mut Rebuild) -> Result<Turn, ApplyError> {
+        // While a cursor is ahead of the warehouse, what the target shows is not told by the warehouse's place.
+        if self.shards().iter().any(|shard| self.stands(shard).is_none()) {
+            return Ok(Turn::Waits);
+        }
         if let Some(search) = &mut rebuild.search {
             if self.search_on(search).await? {
                 let search = rebuild.search.take();

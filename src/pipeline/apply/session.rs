@@ -195,7 +195,8 @@ impl Session<'_> {
             let idle_for_long = moved.elapsed() >= IDLE_MOVE.max(self.apply.tick);
             let shows = tick.work.passed.iter().any(|o| self.apply.publish(o) == Publish::Progressively);
             // Origins with exceptions catch up to where the warehouse has the group, so it must have what the cursors passed.
-            let moves = !tick.moves.is_empty() && (idle_for_long || drained || !self.behind.is_empty());
+            let followed = !self.behind.is_empty() || self.rebuilds.under_way();
+            let moves = !tick.moves.is_empty() && (idle_for_long || drained || followed);
             if !tick.work.is_empty() || shows || moves {
                 self.perform(tick).await?;
                 moved = Instant::now();

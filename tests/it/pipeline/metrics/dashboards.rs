@@ -82,7 +82,8 @@ fn every_panel_and_recorded_series_has_data() -> Result<()> {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| -> Result<()> {
         let (name, servers) = (world.scene.name.clone(), world.scene.shared_sources()?);
-        let load = scope.spawn(|| -> Result<()> {
+        let (name, stop) = (&name, &stop);
+        let load = scope.spawn(move || -> Result<()> {
             for round in 10.. {
                 if stop.load(Ordering::Relaxed) {
                     break;
