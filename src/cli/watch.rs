@@ -82,7 +82,7 @@ fn fit(text: &str, rows: usize, columns: usize) -> String {
     if shown < lines.len() {
         out.push(cut(&format!("… {} more lines; the window is too small", lines.len() - shown), columns));
     }
-    out.iter().map(|line| format!("{line}\x1b[K")).collect::<Vec<_>>().join("\r\n")
+    out.iter().map(|line| format!("{line}\x1b[K")).collect::<Vec<_>>().join("\n")
 }
 
 fn cut(line: &str, columns: usize) -> String {
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_cut_and_said_so() {
-        assert_eq!(fit("ab\ncdef\n", 5, 3), "ab\x1b[K\r\ncd…\x1b[K");
-        assert_eq!(fit("a\nb\nc\nd", 2, 80), "a\x1b[K\r\n… 3 more lines; the window is too small\x1b[K");
+        assert_eq!(fit("ab\ncdef\n", 5, 3), "ab\x1b[K\ncd…\x1b[K");
+        assert_eq!(fit("a\nb\nc\nd", 2, 80), "a\x1b[K\n… 3 more lines; the window is too small\x1b[K");
     }
 }

@@ -118,9 +118,9 @@ pub enum Change {
     Alter {
         /// Schema and name in the warehouse.
         place: String,
-        /// Columns to add, each with its type.
+        /// Columns to add, each with its type on the source.
         added: Vec<String>,
-        /// Columns that become wider, each with its new type.
+        /// Columns that become wider.
         widened: Vec<String>,
     },
     /// It cannot be as it should: its tables would be parked.

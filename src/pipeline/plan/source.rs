@@ -124,7 +124,10 @@ impl Table<'_> {
             Ok(Some(shape)) => match self.compiled(&shape, &mut notes) {
                 Ok(schema) => Some(schema),
                 Err(reason) => {
-                    notes.push(reason);
+                    // The log has told why already.
+                    if action != Action::Park {
+                        notes.push(reason);
+                    }
                     action = Action::Park;
                     None
                 }

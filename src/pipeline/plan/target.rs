@@ -120,9 +120,7 @@ async fn change(
     if state.added.is_empty() && state.widened.is_empty() {
         return Ok(Change::Keep { place: state.place });
     }
-    let typed = |names: Vec<String>| {
-        let ty = |name: &String| plan.columns.iter().find(|c| c.column.name == *name).map(|c| &c.column);
-        names.iter().map(|n| ty(n).map_or_else(|| n.clone(), |c| format!("{n} ({})", c.source))).collect()
-    };
-    Ok(Change::Alter { place: state.place, added: typed(state.added), widened: typed(state.widened) })
+    let source = |name: &String| plan.columns.iter().find(|c| c.column.name == *name).map(|c| &c.column.source);
+    let added = state.added.iter().map(|n| source(n).map_or_else(|| n.clone(), |source| format!("{n} ({source})")));
+    Ok(Change::Alter { place: state.place, added: added.collect(), widened: state.widened })
 }
