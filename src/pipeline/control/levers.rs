@@ -190,17 +190,28 @@ mod tests {
         assert_eq!(*levels.lock().unwrap(), ["debug"]);
     }
 
-    #[tokio::test(start_paused = true)]
+    /// Waits until the levels were told, within a bound.
+    async fn told(levels: &Mutex<Vec<String>>, expected: &[&str]) {
+        let wait = async {
+            while *levels.lock().unwrap() != expected {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+        assert!(waited.is_ok(), "{:?} instead of {expected:?}", levels.lock().unwrap());
+    }
+
+    #[tokio::test]
     async fn a_level_for_a_time_ends_unless_another_was_set() {
         let (levers, levels) = levers(&[]);
         assert!(levers.log_level("loud", None).is_err());
         assert!(levers.log_level("debug", Some(LEVEL_TIME_MAX * 2)).is_err());
-        levers.log_level("debug", Some(Duration::from_secs(600))).unwrap();
-        tokio::time::sleep(Duration::from_secs(601)).await;
-        assert_eq!(*levels.lock().unwrap(), ["debug", "info"]);
-        levers.log_level("debug", Some(Duration::from_secs(600))).unwrap();
+        levers.log_level("debug", Some(Duration::from_millis(5))).unwrap();
+        told(&levels, &["debug", "info"]).await;
+        levers.log_level("debug", Some(Duration::from_millis(5))).unwrap();
         levers.log_level("trace", None).unwrap();
-        tokio::time::sleep(Duration::from_secs(601)).await;
-        assert_eq!(*levels.lock().unwrap(), ["debug", "info", "debug", "trace"]);
+        // Its time ends behind that of the one before, which then says nothing.
+        levers.log_level("warn", Some(Duration::from_millis(50))).unwrap();
+        told(&levels, &["debug", "info", "debug", "trace", "warn", "info"]).await;
     }
 }
