@@ -80,9 +80,9 @@ fn every_panel_and_recorded_series_has_data() -> Result<()> {
     let mut open = questions()?;
     ensure!(open.len() > 60, "only {} questions", open.len());
     let stop = AtomicBool::new(false);
+    let (name, servers) = (world.scene.name.clone(), world.scene.shared_sources()?);
+    let (name, stop) = (&name, &stop);
     thread::scope(|scope| -> Result<()> {
-        let (name, servers) = (world.scene.name.clone(), world.scene.shared_sources()?);
-        let (name, stop) = (&name, &stop);
         let load = scope.spawn(move || -> Result<()> {
             for round in 10.. {
                 if stop.load(Ordering::Relaxed) {
