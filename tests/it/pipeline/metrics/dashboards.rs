@@ -79,10 +79,10 @@ fn every_panel_and_recorded_series_has_data() -> Result<()> {
     ))?;
     let mut open = questions()?;
     ensure!(open.len() > 60, "only {} questions", open.len());
-    let stop = AtomicBool::new(false);
+    let stop = &AtomicBool::new(false);
     thread::scope(|scope| -> Result<()> {
         let (name, servers) = (world.scene.name.clone(), world.scene.shared_sources()?);
-        let load = scope.spawn(|| -> Result<()> {
+        let load = scope.spawn(move || -> Result<()> {
             for round in 10.. {
                 if stop.load(Ordering::Relaxed) {
                     break;
