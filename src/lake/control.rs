@@ -200,7 +200,7 @@ mod tests {
         let wishes = Wishes::read(&store).await.unwrap();
         assert_eq!((wishes.pauses.len(), wishes.unknown.len()), (3, 1));
         assert!(wishes.pauses.iter().all(|p| p.since == 5));
-        assert_eq!(wishes.retries, [retry.clone()]);
+        assert_eq!(wishes.retries, std::slice::from_ref(&retry));
 
         assert!(shard.resume(&store).await.unwrap() && !shard.resume(&store).await.unwrap());
         retry.done(&store).await.unwrap();

@@ -380,6 +380,11 @@ impl Decoder {
         self.metrics.read_up_to(committed_at);
     }
 
+    /// Whether everything that was to be read at most is read.
+    fn has_caught_up(&self, assembler: &Assembler) -> bool {
+        self.until.as_ref().is_some_and(|until| assembler.executed().covers(until))
+    }
+
     /// Between transactions: cuts when it is time, and says whether the session is done.
     fn at_rest(&mut self, assembler: &Assembler) -> Result<Option<Ended>, ExtractError> {
         if self.transaction.is_some() || !assembler.at_group_end() {
@@ -391,11 +396,7 @@ impl Decoder {
         self.tend_polls()?;
         let ended = if *self.stop.borrow() {
             Some(Ended::Stopped)
-        } else if self.snapshots.is_idle() && self.polls_are_done() {
-            Some(Ended::CaughtUp)
-        } else if self.snapshots.is_idle()
-            && self.until.as_ref().is_some_and(|until| assembler.executed().covers(until))
-        {
+        } else if self.snapshots.is_idle() && (self.polls_are_done() || self.has_caught_up(assembler)) {
             Some(Ended::CaughtUp)
         } else {
             None

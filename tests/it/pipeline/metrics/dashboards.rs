@@ -46,6 +46,21 @@ fn questions() -> Result<Vec<(String, String)>> {
     Ok(questions)
 }
 
+/// Asks until all that has no data `may_wait`. What had data once has shown that it can.
+fn ask_until(
+    world: &mut Situations,
+    prometheus: &Prometheus,
+    open: &mut Vec<(String, String)>,
+    may_wait: fn(&str) -> bool,
+) -> Result<()> {
+    let (scene, running) = (&world.scene, &mut world.running);
+    let asked = scene.wait("data of every panel", running, || {
+        open.retain(|(_, expression)| rows(prometheus, expression).map_or(true, |rows| rows == 0));
+        Ok(open.iter().all(|(_, expression)| may_wait(expression)))
+    });
+    asked.with_context(|| format!("without data: {open:#?}"))
+}
+
 /// Names of metrics in a text.
 fn names(text: &str) -> BTreeSet<String> {
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':');
@@ -77,12 +92,14 @@ fn every_panel_and_recorded_series_has_data() -> Result<()> {
         path("deploy/prometheus/alerts.rules.yml").display(),
         world.address
     ))?;
+    // Another one, because the first may be over before Prometheus is up.
+    let big = format!("{}.big", world.scene.name);
+    world.scene.complete(&["snapshot", "--table", &big])?;
     let mut open = questions()?;
     ensure!(open.len() > 60, "only {} questions", open.len());
-    let stop = AtomicBool::new(false);
-    let (name, servers) = (world.scene.name.clone(), world.scene.shared_sources()?);
-    let (name, stop) = (&name, &stop);
+    let stop = &AtomicBool::new(false);
     thread::scope(|scope| -> Result<()> {
+        let (name, servers) = (world.scene.name.clone(), world.scene.shared_sources()?);
         let load = scope.spawn(move || -> Result<()> {
             for round in 10.. {
                 if stop.load(Ordering::Relaxed) {
@@ -96,28 +113,9 @@ fn every_panel_and_recorded_series_has_data() -> Result<()> {
             Ok(())
         });
         let asked = (|| -> Result<()> {
-            let mut ask = |world: &mut Situations| {
-                let (scene, running) = (&world.scene, &mut world.running);
-                scene.wait("data of every panel", running, || {
-                    // One that had data once has shown that it can.
-                    let mut left = Vec::new();
-                    for (place, expression) in open.drain(..) {
-                        if rows(&prometheus, &expression)? == 0 {
-                            left.push((place, expression));
-                        }
-                    }
-                    open = left;
-                    Ok(open.is_empty() || open.iter().all(|(_, e)| !e.contains("snapshot")))
-                })
-            };
-            ask(&mut world)?;
+            ask_until(&mut world, &prometheus, &mut open, |expression| !expression.contains("snapshot"))?;
             world.happen()?;
-            let (scene, running) = (&world.scene, &mut world.running);
-            let answered = scene.wait("data of every panel", running, || {
-                open.retain(|(_, expression)| rows(&prometheus, expression).map_or(true, |rows| rows == 0));
-                Ok(open.is_empty())
-            });
-            answered.with_context(|| format!("without data: {open:#?}"))
+            ask_until(&mut world, &prometheus, &mut open, |_| false)
         })();
         stop.store(true, Ordering::Relaxed);
         load.join().map_err(|_| anyhow::anyhow!("the load panicked"))??;

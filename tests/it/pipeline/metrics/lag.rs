@@ -58,7 +58,7 @@ fn lags_are_what_a_reader_of_the_warehouse_sees() -> Result<()> {
         written.insert(id, beat(&scene, id)?);
         thread::sleep(Duration::from_millis(50));
         let now = newest(&scene)?;
-        seen.extend(written.range(shown + 1..=now).map(|(_, at)| at.elapsed().as_secs_f64()));
+        seen.extend(written.range(shown + 1..now + 1).map(|(_, at)| at.elapsed().as_secs_f64()));
         shown = now;
         let lag = Scrape::of(address)?.most("tailwater_lag_seconds", &[]).context("no lag")?;
         let truth = age(&written, newest(&scene)?);
