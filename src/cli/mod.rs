@@ -106,7 +106,13 @@ async fn start(job: Job) -> Result<Exit, Failure> {
     })?;
     let serving = port.map(|port| {
         let access = Access::new(job.config.http.token.as_ref(), port.address());
-        port.serve(Arc::new(Site::new(&job.config, access, Arc::clone(&metrics), Arc::clone(&job.recent))))
+        port.serve(Arc::new(Site::new(
+            &job.config.pipeline,
+            &job.config.http,
+            access,
+            Arc::clone(&metrics),
+            Arc::clone(&job.recent),
+        )))
     });
     let outcome = progress::beside(metrics, mode, carry_out(job)).await;
     if let Some(serving) = serving {

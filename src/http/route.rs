@@ -8,9 +8,10 @@ use hyper::{Method, Request, Response, StatusCode, header::HeaderMap};
 
 use super::{access::Access, answer::Answer, exposition, health, page, status};
 use crate::{
-    config::Config,
+    config::Http,
     live::{History, Recent, now},
     metrics::Metrics,
+    progress::ProgressSnapshot,
 };
 
 /// What answers are made of.
@@ -28,22 +29,22 @@ pub struct Site {
 }
 
 impl Site {
-    /// What a process with this configuration shows.
-    pub fn new(config: &Config, access: Access, metrics: Arc<Metrics>, recent: Arc<Recent>) -> Self {
+    /// What a process of this pipeline shows.
+    pub fn new(pipeline: &str, config: &Http, access: Access, metrics: Arc<Metrics>, recent: Arc<Recent>) -> Self {
         Self {
-            pipeline: config.pipeline.clone(),
+            pipeline: pipeline.to_owned(),
             started_at: now(),
             metrics,
             recent,
             history: History::default(),
             access,
-            ready_lag: config.http.ready_lag.get(),
+            ready_lag: config.ready_lag.get(),
         }
     }
 
-    /// Remembers the figures of this moment.
-    pub(super) fn look(&self) {
-        self.history.look(self.metrics.snapshot(now()));
+    /// Remembers figures, for curves and rates.
+    pub fn look(&self, figures: ProgressSnapshot) {
+        self.history.look(figures);
     }
 
     /// The answer to a request.
