@@ -151,7 +151,8 @@ async fn start(job: Job) -> Result<Exit, Failure> {
     let levers = Arc::new(job.levers());
     let serving = port.map(|port| {
         let access = Access::new(job.config.http.token.as_ref(), port.address());
-        let site = Site::new(&job.config, access, Arc::clone(&metrics), Arc::clone(&job.recent));
+        let site =
+            Site::new(&job.config.pipeline, &job.config.http, access, Arc::clone(&metrics), Arc::clone(&job.recent));
         port.serve(Arc::new(site.with_levers(Arc::clone(&levers))))
     });
     let repeats = tokio::spawn(logging::tell_of_repeats());

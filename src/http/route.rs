@@ -8,10 +8,11 @@ use hyper::{Method, Request, Response, StatusCode, body::Incoming, http::request
 
 use super::{access::Access, answer::Answer, control, exposition, health, page, status};
 use crate::{
-    config::Config,
+    config::Http,
     live::{History, Recent, now},
     metrics::Metrics,
     pipeline::control::Levers,
+    progress::ProgressSnapshot,
 };
 
 /// What answers are made of.
@@ -31,16 +32,16 @@ pub struct Site {
 }
 
 impl Site {
-    /// What a process with this configuration shows.
-    pub fn new(config: &Config, access: Access, metrics: Arc<Metrics>, recent: Arc<Recent>) -> Self {
+    /// What a process of this pipeline shows.
+    pub fn new(pipeline: &str, config: &Http, access: Access, metrics: Arc<Metrics>, recent: Arc<Recent>) -> Self {
         Self {
-            pipeline: config.pipeline.clone(),
+            pipeline: pipeline.to_owned(),
             started_at: now(),
             metrics,
             recent,
             history: History::default(),
             access,
-            ready_lag: config.http.ready_lag.get(),
+            ready_lag: config.ready_lag.get(),
             levers: None,
         }
     }
@@ -52,9 +53,9 @@ impl Site {
         self
     }
 
-    /// Remembers the figures of this moment.
-    pub(super) fn look(&self) {
-        self.history.look(self.metrics.snapshot(now()));
+    /// Remembers figures, for curves and rates.
+    pub fn look(&self, figures: ProgressSnapshot) {
+        self.history.look(figures);
     }
 
     /// The answer to any request.
