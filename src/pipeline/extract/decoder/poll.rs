@@ -187,7 +187,8 @@ impl Decoder {
             return Ok(());
         }
         let (origin, how) = (self.tables[i].origin.clone(), polling.options.of(&self.tables[i].rule));
-        let known = self.catalog.origins.get(&origin);
+        // One that was dropped in this session is another table under its name.
+        let known = self.catalog.origins.get(&origin).filter(|_| self.tables[i].known.is_some());
         let saved = match known {
             Some(_) => self.runtime.block_on(self.files.store.get(&paths::poll(&origin)))?,
             // What the log does not know has no state, whatever lies there.
@@ -241,7 +242,10 @@ impl Decoder {
             self.list_polled()?;
         }
         let (now, Some(polling)) = (self.clock.unix_micros(), &self.polling) else { return Ok(()) };
-        let due: Vec<usize> = polling.tables.iter().filter(|(_, p)| p.due <= now).map(|(i, _)| *i).collect();
+        // With `--once` a table that had its round waits for the others.
+        let wanted = |p: &Polled| polling.once.is_none_or(|since| p.began < since || !p.has_state);
+        let due = polling.tables.iter().filter(|(_, p)| p.due <= now && wanted(p));
+        let due: Vec<usize> = due.map(|(i, _)| *i).collect();
         for i in due {
             if self.tables[i].parked.is_none() && !self.is_being_read(i) && !self.has_round(i) {
                 self.begin_poll(i, now)?;
@@ -327,7 +331,13 @@ impl Decoder {
             .runtime
             .block_on(async { Session::open(&address).await?.is_there(&origin.database, &origin.table).await });
         match looked {
-            Ok(true) => return Ok(()),
+            Ok(true) => {
+                self.park(
+                    i,
+                    "it is no base table any more; exclude it, or make it one and take a snapshot of it".to_owned(),
+                );
+                return Ok(());
+            }
             Ok(false) => {}
             // Who lost the right to see a table must not take it for dropped.
             Err(error) if error.fate() == Fate::Refused => {

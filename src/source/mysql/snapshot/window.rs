@@ -130,6 +130,10 @@ impl Session {
         };
         let (begin, values) = match edge {
             Edge::Open => (sql::Begin::Open, Vec::new()),
+            // TIMESTAMP begins a second behind 1970.
+            Edge::Since(at) if stamp.is_some_and(|s| s.zoned) => {
+                (sql::Begin::AtLeast, vec![stamp::value(at.max(1_000_000))])
+            }
             Edge::Since(at) => (sql::Begin::AtLeast, vec![stamp::value(at)]),
             Edge::Above(bound) => (sql::Begin::Above, bound.parameters()),
         };
