@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -183,11 +183,6 @@ impl Scene {
                 _ => thread::sleep(Duration::from_millis(50)),
             }
         }
-    }
-
-    /// Where SQLite is.
-    pub(super) fn warehouse(&self) -> PathBuf {
-        self.folder.path().join("warehouse.db")
     }
 
     /// One column from the warehouse as text; `{name}` stands for a target.

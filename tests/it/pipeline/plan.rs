@@ -21,8 +21,16 @@ fn files(folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
     Ok(())
 }
 
-/// Everything that a plan could change: the lake's objects, and the warehouse's definitions and state.
-fn state(scene: &Scene, engine: Engine) -> Result<(BTreeMap<String, Vec<u8>>, Vec<String>)> {
+/// Everything that a plan could change.
+#[derive(PartialEq)]
+struct State {
+    /// Objects by their paths.
+    lake: BTreeMap<String, Vec<u8>>,
+    /// Its definitions and state.
+    warehouse: Vec<String>,
+}
+
+fn state(scene: &Scene, engine: Engine) -> Result<State> {
     let mut lake = BTreeMap::new();
     files(&scene.lake().join(if engine == Engine::Redshift { "." } else { scene.name.as_str() }), &mut lake)?;
     let file = scene.folder().join("warehouse.db");
@@ -34,7 +42,7 @@ fn state(scene: &Scene, engine: Engine) -> Result<(BTreeMap<String, Vec<u8>>, Ve
              FROM information_schema.columns WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
         )?,
     };
-    Ok((lake, warehouse))
+    Ok(State { lake, warehouse })
 }
 
 /// What `plan --json` says, where it leaves everything as it is.

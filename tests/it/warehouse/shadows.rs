@@ -152,7 +152,10 @@ async fn a_dropped_swap_is_all_or_nothing(world: &dyn World) {
             std::future::poll_fn(|context| {
                 left -= 1;
                 match call.as_mut().poll(context) {
-                    Poll::Ready(done) => Poll::Ready(assert!(done.is_ok(), "{done:?}")),
+                    Poll::Ready(done) => {
+                        assert!(done.is_ok(), "{done:?}");
+                        Poll::Ready(())
+                    }
                     Poll::Pending if left == 0 => Poll::Ready(()),
                     Poll::Pending => Poll::Pending,
                 }

@@ -18,7 +18,7 @@ pub(in crate::pipeline) fn address(scene: &Scene, running: &mut Running) -> Resu
     scene.wait("an address", running, || {
         let log = scene.log()?;
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        found = lines.filter_map(|line| line["address"].as_str().map(str::to_owned)).last();
+        found = lines.filter_map(|line| line["address"].as_str().map(str::to_owned)).next_back();
         Ok(found.is_some())
     })?;
     Ok(found.context("no address")?.parse()?)

@@ -107,7 +107,8 @@ fn full(name: &str) -> String {
 
 /// What is not said yet.
 fn missing(scrape: &Scrape, said: &[(&str, &[&str], f64)]) -> Vec<String> {
-    let lacks = said.iter().filter(|(name, labels, least)| !(scrape.most(&full(name), labels) >= Some(*least)));
+    let lacks =
+        said.iter().filter(|(name, labels, least)| scrape.most(&full(name), labels).is_none_or(|most| most < *least));
     lacks.map(|(name, labels, least)| format!("{name}{labels:?} is not at least {least}")).collect()
 }
 
