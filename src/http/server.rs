@@ -189,7 +189,7 @@ async fn converse(stream: TcpStream, site: Arc<Site>, mut stopped: watch::Receiv
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let site = Arc::clone(&site);
-        async move { Ok::<_, std::convert::Infallible>(site.answer(&request)) }
+        async move { Ok::<_, std::convert::Infallible>(site.respond(request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -61,7 +61,8 @@ pub(super) struct Groups {
 impl Groups {
     pub(super) fn register(r: &mut Register) -> Self {
         let seconds: fn() -> Histogram = || Histogram::new(MERGE_SECONDS);
-        let (rows, bytes): (fn() -> Histogram, fn() -> Histogram) = (|| Histogram::new(ROWS), || Histogram::new(BYTES));
+        let rows: fn() -> Histogram = || Histogram::new(ROWS);
+        let bytes: fn() -> Histogram = || Histogram::new(BYTES);
         Self {
             open: r.add(
                 "apply_session_open",

@@ -65,6 +65,7 @@ impl Snapshots {
             origin: origin.to_string(),
             rows: figures.rows.load(Ordering::Relaxed),
             rows_estimated: figures.estimated.load(Ordering::Relaxed),
+            rebuild: false,
         };
         self.known().iter().map(table).collect()
     }
@@ -74,14 +75,14 @@ impl Snapshots {
         let known = self.known();
         self.rows.clear();
         self.estimated.clear();
-        let families: [(_, fn(&Figures) -> &AtomicU64); 2] =
-            [(&self.rows, |f| &f.rows), (&self.estimated, |f| &f.estimated)];
-        for (family, of) in families {
+        let show = |family: &Family<ByTable, Gauge>, of: fn(&Figures) -> &AtomicU64| {
             let values = known.iter().map(|(o, f)| (ByTable::of(o), of(f).load(Ordering::Relaxed) as f64));
             for (by, rows) in by_table(values, |a, b| a + b) {
                 family.get_or_create(&by).set(rows as i64);
             }
-        }
+        };
+        show(&self.rows, |figures| &figures.rows);
+        show(&self.estimated, |figures| &figures.estimated);
         let mut running: BTreeMap<String, i64> = BTreeMap::new();
         known.keys().for_each(|origin| *running.entry(origin.shard.to_string()).or_default() += 1);
         self.running.clear();

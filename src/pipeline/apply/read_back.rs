@@ -65,12 +65,15 @@ impl ReadBack {
     }
 }
 
+/// An entry that was merged and not seen yet: where the group stands with it, and its commit times.
+type Unseen = (Watermark, (i64, i64));
+
 struct Reader {
     warehouse: Arc<dyn Warehouse>,
     place: String,
     group: String,
     metrics: Arc<Metrics>,
-    waiting: BTreeMap<Shard, Vec<(Watermark, (i64, i64))>>,
+    waiting: BTreeMap<Shard, Vec<Unseen>>,
 }
 
 impl Reader {

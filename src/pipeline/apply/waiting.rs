@@ -64,7 +64,9 @@ impl Waiting {
 
     /// Tells since when rows wait.
     pub(super) fn tell(&mut self, metrics: &Metrics) {
-        let mut oldest: BTreeMap<Target, Option<i64>> = self.told.iter().map(|t| (t.clone(), None)).collect();
+        // Those whose rows came and went since, too: an extractor may have told of them while no session was open.
+        let known = self.told.iter().chain(self.rows.keys());
+        let mut oldest: BTreeMap<Target, Option<i64>> = known.map(|target| (target.clone(), None)).collect();
         let mut note = |target: &Target, at: i64| {
             let known = oldest.entry(target.clone()).or_default();
             *known = Some(known.map_or(at, |known| known.min(at)));
@@ -95,6 +97,16 @@ mod tests {
         let text = metrics.exposition(now);
         let line = text.lines().find(|line| line.starts_with("tailwater_table_lag_seconds{"));
         line.and_then(|line| line.rsplit(' ').next()).unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn rows_that_came_while_no_session_was_open_are_forgotten_with_their_merge() {
+        let (metrics, shard, target) = (Metrics::new(), Shard::new("s1"), Target::new("shop.orders"));
+        metrics.target(&target).stored(1_000_000);
+        let mut waiting = Waiting::default();
+        waiting.rows.insert(target, [(shard.clone(), [Arrived { entry: 3, at: 2_000_000 }].into())].into());
+        waiting.merged(&shard, 4);
+        assert_eq!(waits(&mut waiting, &metrics, 5_000_000), "0.0");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The HTTP port of a running program.
 
-mod client;
+pub(super) mod client;
 mod page;
-mod serve;
+pub(super) mod serve;

@@ -273,6 +273,14 @@ impl Scene {
         }
     }
 
+    /// The sources that tests share, to be written to by a load beside the test.
+    pub(super) fn shared_sources(&self) -> Result<&'static [Mysql]> {
+        match self.servers {
+            Sources::Shared(servers) => Ok(servers),
+            Sources::Own(_) => Err(anyhow!("the servers are the test's own")),
+        }
+    }
+
     pub(super) fn s3(&self) -> Result<&S3> {
         self.s3.as_deref().context("the lake is in a folder")
     }

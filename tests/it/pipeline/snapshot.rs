@@ -313,3 +313,29 @@ fn every_character_set_comes_by_snapshot_as_it_comes_by_binlog() -> Result<()> {
     }
     Ok(())
 }
+
+/// What is written while a snapshot is being loaded arrives, whatever entries the group passes meanwhile.
+#[test]
+fn changes_that_come_while_a_snapshot_is_loaded_are_not_lost() -> Result<()> {
+    const TABLES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let scene = scene("snapshot_meanwhile").one_shard().start()?;
+    for table in TABLES {
+        scene.sql(0, &format!("CREATE TABLE {table} (id INT AUTO_INCREMENT PRIMARY KEY, v INT)"))?;
+        scene.sql(0, &format!("INSERT INTO {table} (v) VALUES (1), (2), (3)"))?;
+    }
+    let mut running = scene.start(&["run"])?;
+    for round in 0..4 {
+        // A new snapshot would bring what the last one lost: each round is compared before the next begins.
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(4);
+        let write = TABLES.map(|table| {
+            format!("INSERT INTO {table} (v) VALUES ({round}); UPDATE {table} SET v = v + 1 WHERE id = 2;")
+        });
+        let write = format!("{} DO SLEEP(0.02);", write.concat()).repeat(5);
+        while std::time::Instant::now() < until {
+            scene.sql(0, &write)?;
+        }
+        scene.becomes_equal(&TABLES, &mut running)?;
+        scene.complete(&["snapshot", "--table", &format!("{}.*", scene.name)])?;
+    }
+    running.terminate(LIMIT)
+}

@@ -98,8 +98,16 @@ impl Prometheus {
     /// # Errors
     /// When Prometheus cannot be had, and what promtool says when it fails.
     pub fn promtool(arguments: &[&str]) -> Result<String> {
+        Self::promtool_with(arguments, b"")
+    }
+
+    /// The same with something on its standard input, for instance `["check", "metrics"]` with a scrape.
+    ///
+    /// # Errors
+    /// As [`promtool`](Self::promtool).
+    pub fn promtool_with(arguments: &[&str], input: &[u8]) -> Result<String> {
         let mut command = Command::new(PROMETHEUS.install()?.program("promtool")?);
-        process::run(command.args(arguments), b"")
+        process::run(command.args(arguments), input)
     }
 }
 

@@ -12,8 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An answer as it came.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(in crate::pipeline) struct Answer {
+    pub(in crate::pipeline) status: u16,
     /// Names in lower case.
     headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
@@ -24,7 +24,7 @@ impl Answer {
         self.headers.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(in crate::pipeline) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
@@ -54,6 +54,6 @@ pub(super) fn ask(address: SocketAddr, method: &str, path: &str, headers: &[&str
 }
 
 /// Asks for a path with GET.
-pub(super) fn get(address: SocketAddr, path: &str) -> Result<Answer> {
+pub(in crate::pipeline) fn get(address: SocketAddr, path: &str) -> Result<Answer> {
     ask(address, "GET", path, &[])
 }

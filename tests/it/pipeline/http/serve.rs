@@ -13,7 +13,7 @@ use super::super::scene::{LIMIT, Scene, Setup};
 use super::client::{ask, get};
 
 /// Where a program said that it serves.
-pub(super) fn address(scene: &Scene, running: &mut Running) -> Result<SocketAddr> {
+pub(in crate::pipeline) fn address(scene: &Scene, running: &mut Running) -> Result<SocketAddr> {
     let mut found = None;
     scene.wait("an address", running, || {
         let log = scene.log()?;

@@ -49,6 +49,9 @@ struct Arguments {
     /// Dashboard whose panels are drawn from this run.
     #[arg(long, default_value = "deploy/grafana/overview.json")]
     dashboard: PathBuf,
+    /// Folder of Prometheus' rules.
+    #[arg(long, default_value = "deploy/prometheus")]
+    rules: PathBuf,
     /// The program; without it the one beside this.
     #[arg(long, env = "TAILWATER_BIN")]
     binary: Option<PathBuf>,
@@ -127,7 +130,7 @@ impl World {
         Ok(Self { sources, shards, postgres, s3, store, warehouse })
     }
 
-    fn configuration(&self, http: &str) -> String {
+    fn configuration(&self) -> String {
         let mut text = String::from("pipeline = \"soak\"\n");
         for (server, n) in self.sources.iter().zip(1..) {
             let url = format!("mysql://{USER}:{PASSWORD}@{}:{}", server.host(), server.port());
@@ -139,7 +142,6 @@ impl World {
             self.store.port(),
             S3::REGION
         );
-        let _ = writeln!(text, "[http]\nlisten = \"{http}\"");
         let _ = writeln!(text, "[verify]\npause = \"60s\"");
         let _ = writeln!(text, "[warehouse]\ntick = \"2s\"\n{}", self.warehouse.configuration());
         text + "[[table]]\nmatch = \"shop.*\"\n"
@@ -222,14 +224,15 @@ async fn soak(arguments: &Arguments) -> Result<()> {
     };
     let mut load = Load::start(&world.shards, options).await?;
     let http = free_address()?;
-    fs::write(folder.path().join("tailwater.toml"), world.configuration(&http))?;
+    fs::write(folder.path().join("tailwater.toml"), world.configuration())?;
     let program = Program::new(binary(arguments)?, folder.path())
         .log_to(out.join("tailwater.log"))
         .env("TAILWATER_LOG_LEVEL", "info")
+        .env("TAILWATER_HTTP", http.clone())
         .env("AWS_ACCESS_KEY_ID", S3::ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", S3::SECRET_KEY);
     let mut running = program.start(&["run"])?;
-    let prometheus = Prometheus::scraping(&[http.parse()?])?;
+    let prometheus = prometheus(arguments, &http)?;
     let mut samples = Samples { began: Instant::now(), csv: String::new(), resident: Vec::new(), events: Vec::new() };
     samples.event(&format!("running (TAILWATER_SEED={seed}); Prometheus is at {}", prometheus.address()));
     let mut probe = LagProbe::new(&world.shards, world.warehouse.clone()).await?;
@@ -343,6 +346,16 @@ fn summary(
     }
     let _ = writeln!(text, "\n{unseen} probes never arrived; {logs} logs without a gap.\n\n```\n{report}\n```");
     text
+}
+
+/// A Prometheus with the rules that the dashboard builds on.
+fn prometheus(arguments: &Arguments, http: &str) -> Result<Prometheus> {
+    let rules = std::path::absolute(&arguments.rules)?;
+    Prometheus::start(&format!(
+        "global: {{ scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 5s }}\nrule_files: ['{}/*.rules.yml']\n\
+         scrape_configs:\n- job_name: tailwater\n  static_configs:\n  - targets: ['{http}']\n",
+        rules.display()
+    ))
 }
 
 fn binary(arguments: &Arguments) -> Result<PathBuf> {

@@ -1,0 +1,8 @@
+//! What the figures of a running program say, held against what happens.
+
+mod dashboards;
+mod families;
+mod lag;
+mod rules;
+mod scrape;
+mod situations;
