@@ -165,8 +165,8 @@ impl Live {
     }
 
     /// What comparisons came to, by source table.
-    pub fn verifications(&self) -> BTreeMap<Origin, VerifiedView> {
-        held(&self.verified).clone()
+    pub fn with_verifications<T>(&self, look: impl FnOnce(&BTreeMap<Origin, VerifiedView>) -> T) -> T {
+        look(&held(&self.verified))
     }
 }
 

@@ -28,30 +28,35 @@ pub(super) fn tables(
     figures: &[ShardProgress],
 ) -> Vec<TableState> {
     let mut tables: BTreeMap<Target, TableState> = BTreeMap::new();
-    let verified = live.verifications();
     let lags: HashMap<&str, Option<f64>> = figures.iter().map(|s| (s.shard.as_str(), s.lag_seconds())).collect();
-    for (name, shard) in shards {
-        let lag = lags.get(name.as_str()).copied().flatten();
-        shard.with_catalog(|catalog| {
-            for (origin, known) in &catalog.origins {
-                let table = tables.entry(known.target.clone()).or_default();
-                table.origins += 1;
-                table.lag_seconds = table.lag_seconds.into_iter().chain(lag).reduce(f64::max);
-                let note = |reason: &String| of_extract(origin, reason.clone());
-                table.reading.extend(known.snapshot.iter().map(|_| origin.to_string()));
-                table.parked.extend(known.parked.iter().map(note));
-                table.needs_snapshot.extend(known.needs_snapshot.iter().map(note));
-                if let Some(found) = verified.get(origin) {
-                    table.verified += 1;
-                    table.different_rows += found.different.unwrap_or_default();
-                    table.verified_through = match table.verified {
-                        1 => found.through,
-                        _ => table.verified_through.zip(found.through).map(|(a, b)| a.min(b)),
+    live.with_verifications(|verified| {
+        for (name, shard) in shards {
+            let lag = lags.get(name.as_str()).copied().flatten();
+            shard.with_catalog(|catalog| {
+                for (origin, known) in &catalog.origins {
+                    // Thousands of source tables have few targets: a name is copied for each of these alone.
+                    let table = match tables.get_mut(&known.target) {
+                        Some(table) => table,
+                        None => tables.entry(known.target.clone()).or_default(),
                     };
+                    table.origins += 1;
+                    table.lag_seconds = table.lag_seconds.into_iter().chain(lag).reduce(f64::max);
+                    let note = |reason: &String| of_extract(origin, reason.clone());
+                    table.reading.extend(known.snapshot.iter().map(|_| origin.to_string()));
+                    table.parked.extend(known.parked.iter().map(note));
+                    table.needs_snapshot.extend(known.needs_snapshot.iter().map(note));
+                    if let Some(found) = verified.get(origin) {
+                        table.verified += 1;
+                        table.different_rows += found.different.unwrap_or_default();
+                        table.verified_through = match table.verified {
+                            1 => found.through,
+                            _ => table.verified_through.zip(found.through).map(|(a, b)| a.min(b)),
+                        };
+                    }
                 }
-            }
-        });
-    }
+            });
+        }
+    });
     for (group, view) in groups {
         for (origin, waits) in &view.parked {
             let table = tables.entry(waits.target.clone()).or_default();
