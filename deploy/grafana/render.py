@@ -75,7 +75,7 @@ def main(source, target, *titles):
     for place in list(axes.flat)[len(panels):]:
         place.set_visible(False)
     figure.tight_layout(pad=1.2, h_pad=1.6)
-    figure.savefig(target, dpi=110, facecolor=BACK)
+    figure.savefig(target, dpi=70, facecolor=BACK)
 
 
 if __name__ == "__main__":

@@ -192,10 +192,14 @@ impl ShardMetrics {
         }
     }
 
-    /// Everything that this process knows to be stored is visible in the warehouse.
-    pub fn caught_up(&self) {
-        let stored = self.reach.stored.load(Ordering::Relaxed);
-        self.reach.applied.fetch_max(stored, Ordering::Relaxed);
+    /// How far along the source's time the lake is, as this process knows; UTC microseconds.
+    pub fn stored_up_to(&self) -> i64 {
+        self.reach.stored.load(Ordering::Relaxed)
+    }
+
+    /// The warehouse shows the source as of `at`: what [`stored_up_to`](Self::stored_up_to) said before the log was read to its end.
+    pub fn caught_up(&self, at: i64) {
+        self.reach.applied.fetch_max(at, Ordering::Relaxed);
     }
 
     /// The binlog stream was connected or lost.

@@ -188,6 +188,7 @@ impl Session<'_> {
             }
             self.retry().await?;
             let began = Instant::now();
+            let stored = self.stored();
             let tick = self.gather().await?;
             if tick.work.is_empty() && tick.moves.is_empty() {
                 live.came_forward();
@@ -206,7 +207,7 @@ impl Session<'_> {
             }
             let caught_up = self.catch_up().await?;
             let more = self.rebuild(drained).await? || caught_up;
-            self.caught_up();
+            self.caught_up(&stored);
             self.tell_waiting();
             if !drained && !more {
                 let rest = self.apply.tick.saturating_sub(began.elapsed());
@@ -438,10 +439,17 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn caught_up(&self) {
-        for (shard, reader) in &self.readers {
-            if !reader.cursor.has_more() {
-                self.apply.metrics.shard(shard).caught_up();
+    /// How far the lake is, by shard. What is stored while a tick is done is not in it.
+    fn stored(&self) -> BTreeMap<Shard, i64> {
+        let metrics = &self.apply.metrics;
+        self.readers.keys().map(|shard| (shard.clone(), metrics.shard(shard).stored_up_to())).collect()
+    }
+
+    /// Everything that was `stored` before the logs were read is merged, where they were read to their end.
+    fn caught_up(&self, stored: &BTreeMap<Shard, i64>) {
+        for (shard, at) in stored {
+            if self.readers.get(shard).is_some_and(|reader| !reader.cursor.has_more()) {
+                self.apply.metrics.shard(shard).caught_up(*at);
             }
         }
     }
