@@ -18,7 +18,7 @@ const READ_ANEW: &str = "mend what the reason names, then read the table anew; a
 
 /// What brings back a table whose rows wait before the target.
 const TRY_AGAIN: &str =
-    "mend what the reason names, then restart: every start tries again, and nothing is lost meanwhile";
+    "mend what the reason names, then have it tried again, as every start does; nothing is lost meanwhile";
 
 /// All targets, by name.
 pub(super) fn tables(
@@ -66,7 +66,7 @@ pub(super) fn tables(
                 stage: "apply",
                 reason: waits.reason.clone(),
                 mend: TRY_AGAIN,
-                command: None,
+                command: Some(command("unpark", origin)),
             });
         }
     }
@@ -86,15 +86,19 @@ pub(super) fn tables(
 }
 
 fn of_extract(origin: &Origin, reason: String) -> ParkedTable {
-    let table = format!("{}.{}", origin.database, origin.table);
-    let (table, shard) = (quoted(&table), quoted(origin.shard.as_str()));
     ParkedTable {
         origin: origin.to_string(),
         stage: "extract",
         reason,
         mend: READ_ANEW,
-        command: Some(format!("tailwater snapshot --table {table} --shard {shard}")),
+        command: Some(command("snapshot", origin)),
     }
+}
+
+/// A verb for one source table, as it is typed.
+fn command(verb: &str, origin: &Origin) -> String {
+    let table = format!("{}.{}", origin.database, origin.table);
+    format!("tailwater {verb} --table {} --shard {}", quoted(&table), quoted(origin.shard.as_str()))
 }
 
 /// A word as a shell takes it for one word. The command is there to be copied, and names of tables are other people's.
