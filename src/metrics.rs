@@ -15,7 +15,9 @@ mod labels;
 mod lag;
 mod latency;
 mod parked;
+mod polls;
 mod process;
+mod rebuilds;
 mod register;
 mod shard;
 mod snapshots;
@@ -38,6 +40,8 @@ use prometheus_client::{
 
 pub use apply::{GroupMetrics, TargetMetrics, TickTimes};
 pub use labels::{ErrorKind, Half, MergePhase, Stage, ValuePolicy, Wait};
+pub use polls::PollMetrics;
+pub use rebuilds::RebuildMetrics;
 pub use register::Described;
 pub use shard::ShardMetrics;
 pub use snapshots::SnapshotMetrics;
@@ -68,6 +72,8 @@ pub struct Metrics {
     columns: Named,
     errors: errors::Errors,
     snapshots: snapshots::Snapshots,
+    rebuilds: rebuilds::Rebuilds,
+    polls: polls::Polls,
     verified: verify::Verified,
     live: Live,
 }
@@ -105,6 +111,8 @@ impl Metrics {
             columns: Named::at_most(COLUMNS_MAX),
             errors: errors::Errors::register(&mut r),
             snapshots: snapshots::Snapshots::register(&mut r),
+            rebuilds: rebuilds::Rebuilds::register(&mut r),
+            polls: polls::Polls::register(&mut r),
             verified: verify::Verified::register(&mut r),
             live: Live::default(),
             described: r.described,
@@ -197,6 +205,21 @@ impl Metrics {
         self.snapshots.begin(origin, rows, estimated)
     }
 
+    /// A target is being rebuilt.
+    pub fn rebuild_begins(&self, target: &Target) -> RebuildMetrics {
+        self.rebuilds.begin(target)
+    }
+
+    /// A table is asked again and again, whose last complete round began at `began` (UTC microseconds).
+    pub fn polled(&self, origin: &Origin, began: i64) -> PollMetrics {
+        self.polls.table(origin, began)
+    }
+
+    /// A table is not asked any more.
+    pub fn polled_no_more(&self, origin: &Origin) {
+        self.polls.forget(origin);
+    }
+
     /// Counts an error.
     pub fn error(&self, stage: Stage, kind: ErrorKind) {
         self.errors.error(stage, kind);
@@ -225,7 +248,7 @@ impl Metrics {
             at: now,
             batch_memory_bytes: self.process.batch_memory_bytes(),
             shards: shards.iter().map(|(name, m)| m.progress(name, now)).collect(),
-            tables: self.snapshots.progress(),
+            tables: [self.snapshots.progress(), self.rebuilds.progress()].concat(),
         }
     }
 
@@ -240,6 +263,7 @@ impl Metrics {
         self.groups.show(now);
         self.parked.show();
         self.snapshots.show();
+        self.polls.show(now);
         self.verified.show();
         self.process.show();
         let mut text = String::new();

@@ -11,19 +11,21 @@ pub struct ProgressSnapshot {
     pub batch_memory_bytes: u64,
     /// Shards, by name.
     pub shards: Vec<ShardProgress>,
-    /// Tables whose snapshots are under way.
+    /// Tables whose snapshots are under way, and those that are being rebuilt.
     pub tables: Vec<TableProgress>,
 }
 
-/// A table that a snapshot reads.
+/// A table that a snapshot reads, or that is being rebuilt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TableProgress {
-    /// The source table, `<shard>:<database>.<table>`.
+    /// The source table, `<shard>:<database>.<table>`; of a rebuild the target.
     pub origin: String,
-    /// Rows read.
+    /// Rows read; of a rebuild those loaded from the lake.
     pub rows: u64,
-    /// Rows that it has, as the source estimates.
+    /// Rows that it has, as the source estimates; of a rebuild those that are to be loaded.
     pub rows_estimated: u64,
+    /// Whether it is a rebuild.
+    pub rebuild: bool,
 }
 
 /// Counters of one shard since the process started.
@@ -53,6 +55,9 @@ pub struct ShardProgress {
     pub lag_stored_seconds: Option<f64>,
     /// Stored → applied; `None` before it began or where nothing applies.
     pub lag_applied_seconds: Option<f64>,
+    /// Longest time between two rounds, where tables are read again and again: so late it is by its configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_every_seconds: Option<f64>,
 }
 
 impl ShardProgress {

@@ -13,11 +13,18 @@ use crate::config::{LogFormat, ShortForm};
 pub(super) const DEFAULT_FILE: &str = "tailwater.toml";
 
 /// Where the configuration comes from.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub(super) struct ConfigArgs {
     /// Configuration file [default: ./tailwater.toml, unless --source, --lake or --warehouse is given].
     #[arg(short, long, value_name = "FILE", env = "TAILWATER_CONFIG", help_heading = "Configuration")]
     pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    short: ShortArgs,
+}
+
+/// A whole configuration in a few flags.
+#[derive(Clone, Args)]
+pub(super) struct ShortArgs {
     /// A MySQL server to read, as NAME=mysql://USER:PASSWORD@HOST:PORT; repeat for more. Replaces [[source]].
     ///
     /// The name is stored in every row and must not change later; a single source may leave it out (`s1`). Arguments
@@ -66,6 +73,13 @@ pub(super) struct ConfigArgs {
 impl ConfigArgs {
     /// The flags of the short form.
     pub(super) fn short_form(&self) -> ShortForm {
+        self.short.short_form()
+    }
+}
+
+impl ShortArgs {
+    /// The flags as the configuration understands them.
+    pub(super) fn short_form(&self) -> ShortForm {
         ShortForm {
             pipeline: self.pipeline.clone(),
             sources: self.sources.iter().filter(|s| !s.is_empty()).cloned().collect(),
@@ -82,6 +96,13 @@ impl ConfigArgs {
 impl std::fmt::Debug for ConfigArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ConfigArgs").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+// By hand: addresses may hold passwords.
+impl std::fmt::Debug for ShortArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShortArgs").finish_non_exhaustive()
     }
 }
 

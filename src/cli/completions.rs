@@ -8,7 +8,7 @@ use crate::exit::Exit;
 /// Print a completion script for a shell.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
   tailwater completions bash > /etc/bash_completion.d/tailwater")]
 pub(super) struct CompletionsArgs {
     /// The shell.

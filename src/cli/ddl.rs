@@ -4,9 +4,12 @@ use std::fmt::Write;
 
 use super::{Failure, outcome, schema::DdlArgs, shell::Shell};
 use crate::{
-    config::{Config, Role, WarehouseUrl},
+    config::{Config, Role},
     exit::Exit,
-    pipeline::definitions::{self, Definition, DefinitionsError},
+    pipeline::{
+        definitions::{self, Definition, DefinitionsError},
+        open,
+    },
     warehouse::{Product, TablePlan},
 };
 
@@ -42,16 +45,12 @@ pub(super) async fn execute(args: &DdlArgs, kind: Kind, shell: &Shell) -> Result
 
 /// The product with the names that the configuration gives, where its warehouse is that product.
 fn product(kind: Kind, config: &Config) -> Product {
-    let warehouse = config.warehouse.as_ref();
-    match (kind, warehouse.map(|w| (w, &w.url))) {
+    let named = config.warehouse.as_ref().map(open::product);
+    match (kind, named) {
         (Kind::Sqlite, _) => Product::Sqlite,
-        (Kind::Postgres, Some((w, WarehouseUrl::Postgres(_)))) => Product::Postgres { schema: w.schema.clone() },
+        (Kind::Postgres, Some(named @ Product::Postgres { .. })) => named,
         (Kind::Postgres, _) => Product::Postgres { schema: "public".to_owned() },
-        (Kind::Redshift, Some((w, WarehouseUrl::Redshift(url)))) => Product::Redshift {
-            schema: w.schema.clone(),
-            private_schema: w.redshift_settings().private_schema,
-            user: if url.user.is_empty() { "tailwater".to_owned() } else { url.user.clone() },
-        },
+        (Kind::Redshift, Some(named @ Product::Redshift { .. })) => named,
         (Kind::Redshift, _) => Product::Redshift {
             schema: "public".to_owned(),
             private_schema: "_tailwater".to_owned(),

@@ -1,5 +1,7 @@
 //! Logs on standard error: text for people, JSON lines for machines.
 
+mod repeats;
+
 use std::{
     io::{self, Write},
     sync::{Arc, OnceLock},
@@ -8,18 +10,23 @@ use std::{
 use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
-    filter::Targets,
+    filter::{FilterExt, Targets},
     fmt,
     layer::{Layer, SubscriberExt},
+    reload,
     util::SubscriberInitExt,
 };
 
+use self::repeats::Repeats;
 use super::Failure;
 use crate::{
-    config::Log,
+    config::{Log, Misfit},
     exit::Exit,
     live::{Recent, RecentLayer},
 };
+
+/// Changes the filter of the process' log lines.
+static SET_FILTER: OnceLock<Box<dyn Fn(Targets) + Send + Sync>> = OnceLock::new();
 
 /// The progress line, when one is drawn. Logs and the line share the terminal: a log line must push it down.
 static BAR: OnceLock<MultiProgress> = OnceLock::new();
@@ -43,6 +50,8 @@ impl Logging {
     }
 }
 
+pub(super) use repeats::tell as tell_of_repeats;
+
 /// Makes log lines push `bar` down from now on. Only the first bar counts.
 pub(super) fn share_terminal_with(bar: &MultiProgress) {
     let _ = BAR.set(bar.clone());
@@ -58,6 +67,13 @@ pub(super) fn start(level: &str, json: bool, colour: bool) -> Result<Logging, Fa
     // What the page shows does not depend on what is logged.
     let noted = RecentLayer(Arc::clone(&recent)).with_filter(LevelFilter::WARN);
     let registry = tracing_subscriber::registry().with(noted);
+    // What is logged can be changed while the process runs; lines that repeat are bounded whatever is logged.
+    let (filter, handle) = reload::Layer::new(filter);
+    let filter = filter.and(Repeats);
+    let _ = SET_FILTER.set(Box::new(move |filter| {
+        // Refused only when the subscriber is gone, with the process.
+        let _ = handle.reload(filter);
+    }));
     // `try_init` fails only where a subscriber is installed already, as in tests.
     let _ = match json {
         true => {
@@ -70,6 +86,20 @@ pub(super) fn start(level: &str, json: bool, colour: bool) -> Result<Logging, Fa
         }
     };
     Ok(Logging { json, recent })
+}
+
+/// Logs from now on what `level` says.
+///
+/// # Errors
+/// When it is no level.
+pub(super) fn set_level(level: &str) -> Result<(), Misfit> {
+    Log::level_fits(level)?;
+    let filter =
+        filter(level).map_err(|e| Misfit::new(format!("not a log level: {e}"), "write a level or directives"))?;
+    if let Some(set) = SET_FILTER.get() {
+        set(filter);
+    }
+    Ok(())
 }
 
 /// A bare level is meant for Tailwater; the libraries below it are heard from `warn` on.

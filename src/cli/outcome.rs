@@ -50,6 +50,21 @@ pub(super) fn explain_verify(error: VerifyError) -> Failure {
     }
 }
 
+/// The failure that a catalog's error is.
+pub(super) fn explain_catalog(error: CatalogError) -> Failure {
+    let (exit, hint) = match &error {
+        CatalogError::Connect(e) => of_connect(e),
+        CatalogError::Start(_) | CatalogError::Query { .. } => {
+            (Exit::Unavailable, Some("`tailwater check` lists the grants it needs"))
+        }
+    };
+    let failure = Failure::new(exit, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
 type Verdict = (Exit, Option<&'static str>);
 
 fn of_extract(error: &ExtractError) -> Verdict {
@@ -61,6 +76,7 @@ fn of_extract(error: &ExtractError) -> Verdict {
         ExtractError::Log(e) => of_log(e),
         ExtractError::Store(e) | ExtractError::Schema(SchemaError::Store(e)) => (of_store(e), None),
         ExtractError::Assembler(_) | ExtractError::Schema(_) | ExtractError::Parquet(_) => (Exit::Data, None),
+        ExtractError::Unfollowed { .. } => (Exit::Config, None),
         ExtractError::RolledBackRows { .. } | ExtractError::StatementDml { .. } => (Exit::Data, None),
         ExtractError::Interrupted
         | ExtractError::StreamEnded

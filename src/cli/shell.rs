@@ -60,6 +60,16 @@ impl Shell {
         colour(self.output.color, &std::io::stdout())
     }
 
+    /// How the program talks.
+    pub(super) fn output(&self) -> &OutputArgs {
+        &self.output
+    }
+
+    /// What the flags say of colours.
+    pub(super) fn colour_wanted(&self) -> Colour {
+        self.output.color
+    }
+
     /// Runs a verb that needs an asynchronous runtime.
     pub(super) fn block_on(&self, verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
         tokio::runtime::Builder::new_multi_thread()

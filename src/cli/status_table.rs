@@ -10,14 +10,20 @@ const POSITION_CHARS_MAX: usize = 60;
 /// Whether somebody has to do something.
 pub(super) fn needs_operator(status: &Status) -> bool {
     !status.trouble.is_empty()
-        || status.shards.iter().any(|s| s.trouble.is_some())
-        || status.tables.iter().any(|t| !t.parked.is_empty() || !t.needs_snapshot.is_empty())
+        || status.shards.iter().any(|s| s.trouble.is_some() || s.paused.is_some())
+        || status.tables.iter().any(|t| !t.parked.is_empty() || !t.needs_snapshot.is_empty() || !t.paused.is_empty())
 }
 
 /// For programs.
 pub(super) fn json(status: &Status) -> String {
     // Serialising plain structs into memory cannot fail.
     serde_json::to_string_pretty(status).unwrap_or_default() + "\n"
+}
+
+/// For programs, on one line.
+pub(super) fn json_line(status: &Status) -> String {
+    // Serialising plain structs into memory cannot fail.
+    serde_json::to_string(status).unwrap_or_default() + "\n"
 }
 
 /// For people.
@@ -37,6 +43,17 @@ pub(super) fn text(status: &Status) -> String {
         if let Some(trouble) = &s.trouble {
             let _ = writeln!(out, "  {}: {trouble}", s.shard);
         }
+        for text in &s.not_seen {
+            let _ = writeln!(out, "  {}: its binlog is not followed; not seen in {text}", s.shard);
+        }
+        if let Some(since) = s.paused {
+            let since = age(status.at - since);
+            let _ = writeln!(
+                out,
+                "  {}: PAUSED for {since}; its binlogs have to last until `tailwater resume --shard {}`",
+                s.shard, s.shard
+            );
+        }
         if let Some(source) = s.source_position.as_ref().filter(|p| **p != s.position) {
             let _ = writeln!(out, "  {}: the source is at {}", s.shard, shorten(source));
         }
@@ -45,6 +62,8 @@ pub(super) fn text(status: &Status) -> String {
     let mut rows = vec![["TABLE", "ORIGINS", "STATE", "VERIFIED THROUGH"].map(str::to_owned).to_vec()];
     rows.extend(status.tables.iter().map(|t| {
         let state = match (t.parked.len(), t.needs_snapshot.len()) {
+            (0, 0) if t.rebuilding => "being rebuilt".to_owned(),
+            (0, 0) if !t.paused.is_empty() => format!("{} PAUSED", t.paused.len()),
             (0, 0) if !t.reading.is_empty() => format!("{} being read", t.reading.len()),
             (0, 0) => "ok".to_owned(),
             (0, n) => format!("{n} need a snapshot"),
@@ -102,7 +121,8 @@ fn shorten(position: &str) -> String {
     }
 }
 
-fn table(rows: &[Vec<String>], out: &mut String) {
+/// Rows with their columns under each other.
+pub(super) fn table(rows: &[Vec<String>], out: &mut String) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width =
         |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|cell| cell.chars().count()).max().unwrap_or_default();

@@ -31,11 +31,13 @@ impl Pattern {
 
     /// The text of a pattern that covers one table alone.
     pub fn exactly(database: &str, table: &str) -> String {
-        let plain = |name: &str| {
-            let special = |c: char| matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | ',' | '\\' | '.');
-            name.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect::<String>()
-        };
-        format!("{}.{}", plain(database), plain(table))
+        format!("{}.{}", Self::plain(database), Self::plain(table))
+    }
+
+    /// Text of a pattern's part that stands for one name alone.
+    pub fn plain(name: &str) -> String {
+        let special = |c: char| matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | ',' | '\\' | '.');
+        name.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
     }
 
     /// Whether the pattern covers every table.

@@ -11,6 +11,7 @@ mod http;
 mod lake;
 mod limits;
 mod load;
+mod poll;
 mod problem;
 mod redshift;
 mod reference;
@@ -22,6 +23,7 @@ mod short_form;
 mod snapshot;
 mod source;
 mod tables;
+mod template;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -38,18 +40,21 @@ pub use glob::Pattern;
 pub use http::{Http, Listen, PORT as HTTP_PORT};
 pub use lake::{Codec, Lake, LakeUrl, MadeFor};
 pub use limits::{Limits, Log, LogFormat};
+pub use poll::{Mode, Poll, Polled, Polls, TableMode};
+pub(crate) use problem::suggestion;
 pub use problem::{Misfit, Problem, Problems};
 pub use redshift::{RedshiftLogin, RedshiftSettings, RedshiftTls, RedshiftUrl};
 pub use reference::Env;
 pub use rules::{TablePolicy, TableRules};
 pub use schema::{reference_table, schema};
 pub use secret::{MASK, Secret, mask_urls};
-pub use short_form::ShortForm;
+pub use short_form::{ShortForm, Written};
 pub use snapshot::Snapshot;
 pub use source::{LONE_SHARD, SERVER_IDS, Source, SourceUrl, StartPoint, Tls, TlsMode};
 pub use tables::{
     Deletes, InvalidText, KeyScope, LakeChanges, LongText, Publish, TableRule, TargetTemplate, TinyInt1, ZeroDates,
 };
+pub use template::Template;
 pub use units::{ByteSize, Span};
 pub use validate::Role;
 pub use verify::Verify;
@@ -80,6 +85,9 @@ pub struct Config {
     /// How tables are read whose rows are not in the lake yet.
     #[serde(default)]
     pub snapshot: Snapshot,
+    /// How often sources are asked whose binlog cannot be followed.
+    #[serde(default)]
+    pub poll: Poll,
     /// Comparing sources and warehouse in the background.
     #[serde(default)]
     pub verify: Verify,

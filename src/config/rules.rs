@@ -1,9 +1,10 @@
 //! Which target a source table goes to, and how.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    ColumnRule, Deletes, DistKey, InvalidText, KeyScope, LakeChanges, LongText, Publish, TableRule, TinyInt1, ZeroDates,
+    ColumnRule, Deletes, DistKey, InvalidText, KeyScope, LakeChanges, LongText, Publish, Span, TableMode, TableRule,
+    TinyInt1, ZeroDates,
 };
 use crate::model::Target;
 
@@ -20,12 +21,18 @@ pub struct TablePolicy {
     pub target: Target,
     /// What identifies a row of the target.
     pub key: KeyScope,
-    /// Column that decides between shards with [`KeyScope::Global`].
+    /// Column that tells when a row was changed.
     pub updated_at: Option<String>,
     /// What a delete does.
     pub deletes: Deletes,
     /// Which changes the lake keeps.
     pub lake: LakeChanges,
+    /// How it is asked where the binlog is not followed; `None` is the source's mode.
+    pub mode: Option<TableMode>,
+    /// From the beginning of a round to the next; `None` is the source's.
+    pub poll_interval: Option<Duration>,
+    /// How far rounds look back; `None` is the default.
+    pub overlap: Option<Duration>,
     /// When rows of a snapshot show.
     pub publish: Publish,
     /// Tables of one group are merged together.
@@ -76,6 +83,9 @@ impl TableRules {
             updated_at: rule.updated_at.clone(),
             deletes: rule.deletes,
             lake: rule.lake,
+            mode: rule.mode,
+            poll_interval: rule.poll_interval.map(Span::get),
+            overlap: rule.overlap.map(Span::get),
             publish: rule.publish,
             group: rule.group.clone(),
             tinyint1: rule.tinyint1,
@@ -87,6 +97,12 @@ impl TableRules {
             sort_key: rule.sort_key.clone(),
             columns: rule.columns.clone(),
         })
+    }
+
+    /// Whether any table of the group keeps rows that were deleted on the source.
+    pub fn keeps_deleted(&self, group: &str) -> bool {
+        let mut own = self.rules.iter().filter(|r| !r.exclude && r.group == group);
+        own.any(|r| r.deletes != Deletes::Hard)
     }
 
     /// Names of all groups, without repetition, in the order of the rules.

@@ -61,7 +61,7 @@ pub(super) fn choices(node: &Value) -> Option<Vec<(&str, &str)>> {
     variants.iter().map(|v| Some((v.get("const")?.as_str()?, describe(v)))).collect()
 }
 
-fn describe(node: &Value) -> &str {
+pub(super) fn describe(node: &Value) -> &str {
     node.get("description").and_then(Value::as_str).unwrap_or_default()
 }
 

@@ -1,8 +1,9 @@
 //! The short form: a whole configuration in a few flags.
 
 use serde_json::{Map, Value, json};
+use url::Url;
 
-use super::{Problem, SourceUrl};
+use super::{LONE_SHARD, Problem, SourceUrl};
 
 /// What the flags of the short form say, as text. Each flag replaces its part of a configuration file.
 #[derive(Clone, Default)]
@@ -70,6 +71,70 @@ impl ShortForm {
     }
 }
 
+/// What the flags say as a file has it, without secrets.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The keys of the file.
+    pub tree: Map<String, Value>,
+    /// Environment variables that stand for the passwords of the addresses.
+    pub secrets: Vec<String>,
+}
+
+impl ShortForm {
+    /// The flags as a file. A password that stands in an address becomes the name of an environment variable.
+    pub fn written(&self) -> Written {
+        let mut tree = Value::Object(Map::new());
+        // Problems have been told when the flags were read.
+        self.overlay(&mut tree, &mut Vec::new());
+        let Value::Object(mut tree) = tree else { return Written::default() };
+        let mut secrets = Vec::new();
+        let sources = tree.get_mut("source").and_then(Value::as_array_mut).into_iter().flatten();
+        for source in sources.filter_map(Value::as_object_mut) {
+            let name = source.get("name").and_then(Value::as_str).unwrap_or(LONE_SHARD).to_owned();
+            let url = source.remove("url");
+            let start = source.remove("start");
+            source.insert("name".to_owned(), json!(name));
+            source.extend(url.map(|url| ("url".to_owned(), url)));
+            source.extend(start.map(|start| ("start".to_owned(), start)));
+            hide_password(source, &name, &mut secrets);
+        }
+        if let Some(warehouse) = tree.get_mut("warehouse").and_then(Value::as_object_mut) {
+            hide_password(warehouse, "warehouse", &mut secrets);
+        }
+        Written { tree, secrets }
+    }
+}
+
+/// Takes the password out of the section's address.
+fn hide_password(section: &mut Map<String, Value>, name: &str, secrets: &mut Vec<String>) {
+    let Some(mut url) = section.get("url").and_then(Value::as_str).and_then(|url| Url::parse(url.trim()).ok()) else {
+        return;
+    };
+    // libpq takes a password as a parameter too.
+    let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(key, _)| key != "password").collect();
+    let as_parameter = others.len() < url.query_pairs().count();
+    if url.password().is_none() && !as_parameter {
+        return;
+    }
+    // Refused for addresses without a host, which have no password either.
+    let _ = url.set_password(None);
+    if as_parameter {
+        url.set_query(None);
+        if !others.is_empty() {
+            url.query_pairs_mut().extend_pairs(others);
+        }
+    }
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let mut variable = format!("TAILWATER_{plain}_PASSWORD");
+    while secrets.contains(&variable) {
+        variable.push('_');
+    }
+    section.insert("url".to_owned(), json!(url.as_str()));
+    section.insert("password_env".to_owned(), json!(variable));
+    secrets.push(variable);
+}
+
 /// `name=mysql://…` or `mysql://…` as a `[[source]]`.
 fn source(i: usize, text: &str, problems: &mut Vec<Problem>) -> Value {
     // The = of a password comes after the ://, the = behind a name before it.
@@ -87,4 +152,35 @@ fn source(i: usize, text: &str, problems: &mut Vec<Problem>) -> Value {
     }
     map.insert("url".to_owned(), json!(url));
     Value::Object(map)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_flags_has_no_secret() {
+        let flags = ShortForm {
+            sources: vec![
+                "a-b=mysql://u%40x:hunter2@h:3307".into(),
+                "a_b=mysql://u:hunter2@h".into(),
+                "c=mysql://u@h".into(),
+            ],
+            warehouse: Some("postgres://u@h/dw?sslmode=require&password=hunter2".into()),
+            lake: Some("./lake".into()),
+            start: Some("latest".into()),
+            ..ShortForm::default()
+        };
+        let written = flags.written();
+        let text = serde_json::to_string(&written.tree).unwrap();
+        assert!(!text.contains("hunter2"), "{text}");
+        assert_eq!(
+            written.secrets,
+            ["TAILWATER_A_B_PASSWORD", "TAILWATER_A_B_PASSWORD_", "TAILWATER_WAREHOUSE_PASSWORD"]
+        );
+        assert_eq!(written.tree["source"][0]["url"], "mysql://u%40x@h:3307");
+        assert_eq!(written.tree["source"][2], json!({ "name": "c", "url": "mysql://u@h", "start": "latest" }));
+        assert_eq!(written.tree["warehouse"]["url"], "postgres://u@h/dw?sslmode=require");
+    }
 }

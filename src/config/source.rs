@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Secret, Span, problem::Misfit, secret::MASK, written::written};
+use super::{Mode, Secret, Span, problem::Misfit, secret::MASK, written::written};
 use crate::model::{Digest, Shard};
 
 /// Range of replication server ids that are derived when `server_id` is not set. Ids derived from private IPv4
@@ -43,6 +43,15 @@ pub struct Source {
     /// Encryption of the connection.
     #[serde(default)]
     pub tls: Tls,
+    /// How its changes are found. Where its binlog cannot be followed (`log_bin` is off, `binlog_format` is not `ROW`, no
+    /// replication grants), `full` and `incremental` ask its tables again and again, and `SELECT` is all they need; they
+    /// see less, which `docs/modes.md` tells. Default `binlog`.
+    #[serde(default)]
+    pub mode: Mode,
+    /// With `mode = "full"` or `"incremental"`: time from the beginning of one round over a table to the next. Default:
+    /// `poll.interval`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_interval: Option<Span>,
     /// Replication server id, unique among all replicas and readers of the server; two with one id disconnect each
     /// other. Default: derived from pipeline, shard and host name, between 1000000000 and 1999999999.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,6 +83,8 @@ impl Source {
             password_file: None,
             password_env: None,
             tls: Tls::default(),
+            mode: Mode::default(),
+            poll_interval: None,
             server_id: None,
             start: StartPoint::default(),
             heartbeat: default_heartbeat(),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ColumnRule, DistKey, glob::Pattern, problem::Misfit, written::written};
+use super::{ColumnRule, DistKey, Span, TableMode, glob::Pattern, problem::Misfit, written::written};
 use crate::model::Target;
 
 /// A rule for tables. Rules are tried in order, the first that matches a table decides. Without any rule every table is
@@ -31,7 +31,8 @@ pub struct TableRule {
     /// What identifies a row of the target. Default `origin`.
     #[serde(default)]
     pub key: KeyScope,
-    /// Column that decides which shard's row is newer with `key = "global"`. Default: the time of the commit.
+    /// Column that tells when a row was changed. It decides which shard's row is newer with `key = "global"` (default: the
+    /// time of the commit), and what is new with `mode = "incremental"` (default: the primary key tells).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<String>,
     /// What a delete on the source does in the target. Default `hard`.
@@ -40,6 +41,16 @@ pub struct TableRule {
     /// Which changes the lake keeps. Default `net`.
     #[serde(default)]
     pub lake: LakeChanges,
+    /// On sources whose binlog is not followed, how this table is asked: `full` or `incremental`. Sources with
+    /// `mode = "binlog"` are never asked, whatever stands here. Default: the source's `mode`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<TableMode>,
+    /// Time from the beginning of one round over the table to the next, where it is asked. Default: the source's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_interval: Option<Span>,
+    /// How far a round of `incremental` looks back behind what the one before it saw. Default: `poll.overlap`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<Span>,
     /// When rows of a snapshot show in the target. Default `when_complete`.
     #[serde(default)]
     pub publish: Publish,
@@ -98,6 +109,9 @@ impl TableRule {
             updated_at: None,
             deletes: Deletes::default(),
             lake: LakeChanges::default(),
+            mode: None,
+            poll_interval: None,
+            overlap: None,
             publish: Publish::default(),
             group: default_group(),
             tinyint1: TinyInt1::default(),

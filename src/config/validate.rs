@@ -3,8 +3,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::{
-    ByteSize, Config, DistKey, Encoding, Http, KeyScope, MadeFor, Problem, REDSHIFT_TEXT_BYTES_MAX,
-    SORT_KEY_COLUMNS_MAX, Span, TableRule, WarehouseUrl, problem::suggestion, warehouse::PRIVATE_SCHEMA,
+    ByteSize, Config, DistKey, Encoding, Http, MadeFor, Problem, REDSHIFT_TEXT_BYTES_MAX, SORT_KEY_COLUMNS_MAX, Span,
+    TableRule, WarehouseUrl, problem::suggestion, warehouse::PRIVATE_SCHEMA,
 };
 
 /// Which halves a verb runs; each needs its own sections.
@@ -36,6 +36,7 @@ impl Config {
         self.sections(role, problems);
         self.sources(problems);
         self.tables(problems);
+        super::poll::problems(self, problems);
         self.bounds(problems);
     }
 
@@ -95,11 +96,6 @@ impl Config {
                     problems.push(Problem::new(at("exclude"), "an excluded table has further settings", mend));
                 }
                 continue;
-            }
-            if rule.updated_at.is_some() && rule.key == KeyScope::Origin {
-                let mend =
-                    "set key = \"global\", or remove updated_at: with key = \"origin\" the binlog's order decides";
-                problems.push(Problem::new(at("updated_at"), "the column would not be used", mend));
             }
             self.layout(i, rule, problems);
             self.widths(i, rule, problems);
@@ -246,7 +242,7 @@ fn agree(a: &TableRule, b: &TableRule) -> bool {
     layouts && (a.key, &a.updated_at, a.deletes, &a.group) == (b.key, &b.updated_at, b.deletes, &b.group)
 }
 
-fn within(key: String, span: Span, min: Duration, max: Duration, problems: &mut Vec<Problem>) {
+pub(super) fn within(key: String, span: Span, min: Duration, max: Duration, problems: &mut Vec<Problem>) {
     if span.get() < min || span.get() > max {
         let mend = format!("write a duration from {} to {}", Span(min), Span(max));
         problems.push(Problem::new(key, format!("{span} is out of bounds"), mend));

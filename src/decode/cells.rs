@@ -20,7 +20,7 @@ use crate::{
 };
 
 impl Plan {
-    /// Appends a row of a snapshot with its number. Its columns are those of the shape that the plan was compiled from.
+    /// Appends a row that was read, with what it is and its number. Its columns are those of the shape that the plan was compiled from.
     ///
     /// # Errors
     /// When a value cannot be taken over; `out` is then as before the call.
@@ -28,6 +28,7 @@ impl Plan {
         &self,
         row: &RowCells,
         out: &mut ChunkBuilder,
+        op: Op,
         seq: Seq,
         committed_at: i64,
     ) -> Result<(), DecodeError> {
@@ -38,8 +39,8 @@ impl Plan {
             return Err(DecodeError::Schema);
         }
         let (mut slot, mut bytes) = (0, 0);
-        for (n, op) in self.ops.iter().enumerate() {
-            let Some(read) = op.read else { continue };
+        for (n, column_op) in self.ops.iter().enumerate() {
+            let Some(read) = column_op.read else { continue };
             if let Cell::Bytes(value) = row.cell(n) {
                 bytes += value.len();
             }
@@ -47,13 +48,13 @@ impl Plan {
                 .columns
                 .get_mut(slot)
                 .ok_or(Fault::Type)
-                .and_then(|column| self.append_cell(op, read, row.cell(n), column));
+                .and_then(|column| self.append_cell(column_op, read, row.cell(n), column));
             match note {
                 Ok(None) => {}
                 Ok(Some(note)) => out.note(slot, note),
                 Err(fault) => {
                     out.abandon_row();
-                    let (column, source_type) = self.describe(op);
+                    let (column, source_type) = self.describe(column_op);
                     return Err(DecodeError::Value { column, source_type, fault });
                 }
             }
@@ -65,7 +66,7 @@ impl Plan {
             out.abandon_row();
             return Err(self.explain(&failed));
         }
-        out.end_row(seq.0, Op::Snapshot, committed_at);
+        out.end_row(seq.0, op, committed_at);
         Ok(())
     }
 

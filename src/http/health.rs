@@ -162,7 +162,9 @@ fn of_shard(
         return failed(format!("it is not connected to its source{last}"), mend);
     }
     let lag = figures.and_then(|f| f.lag_read_seconds.map(|read| read + f.lag_stored_seconds.unwrap_or_default()));
-    match lag.filter(|lag| *lag > ready_lag.as_secs_f64()) {
+    // Where tables are read again and again, the pause between two rounds is no delay.
+    let by_choice = figures.and_then(|f| f.asked_every_seconds).unwrap_or_default();
+    match lag.filter(|lag| *lag > ready_lag.as_secs_f64() + by_choice) {
         Some(lag) => failed(
             format!("what its source commits is in the lake after {}, more than http.ready_lag", seconds(lag)),
             "see whether it catches up; the page at / shows its rates. A shard that began late is as far behind as it began",
@@ -217,6 +219,10 @@ fn of_course(about: About, name: &str, course: &Course) -> Option<Condition> {
         (Phase::Retrying, _) => {
             (format!("extraction failed{}", last()), "mend what the error names; it is tried again by itself")
         }
+        (Phase::Paused, _) => (
+            "an operator paused it; its binlogs have to last until it is resumed".to_owned(),
+            "run `tailwater resume` when it may go on",
+        ),
         (Phase::Ended, _) => ("it has ended".to_owned(), "the process is about to end; see the end of its log"),
     };
     Some(Condition::failed(about, name, reason, mend))
@@ -243,7 +249,8 @@ mod tests {
 
     #[test]
     fn every_phase_but_working_says_what_to_do() {
-        for phase in [Phase::Starting, Phase::Connecting, Phase::Claiming, Phase::Retrying, Phase::Ended] {
+        for phase in [Phase::Starting, Phase::Connecting, Phase::Claiming, Phase::Retrying, Phase::Paused, Phase::Ended]
+        {
             for about in [About::Shard, About::Group] {
                 let condition = of_course(about, "s1", &course(phase));
                 assert!(condition.is_some_and(|c| !c.ok && c.reason.is_some() && c.mend.is_some()), "{phase:?}");
@@ -260,6 +267,8 @@ mod tests {
         let ok = |claimed, f: &ShardProgress| of_shard("s1", &running, claimed, Some(f), lag).ok;
         assert!(ok(true, &figures(true, 59.0)));
         assert!(!ok(true, &figures(true, 61.0)) && !ok(true, &figures(false, 1.0)) && !ok(false, &figures(true, 1.0)));
+        let asked = ShardProgress { asked_every_seconds: Some(3600.0), ..figures(true, 3659.0) };
+        assert!(ok(true, &asked) && !ok(true, &ShardProgress { lag_read_seconds: Some(3661.0), ..asked }));
         let late = ShardProgress { shard: "s1".to_owned(), lag_applied_seconds: Some(3700.0), ..Default::default() };
         let condition = of_group("main", &running, &[late], lag);
         assert!(condition.reason.is_some_and(|r| r.contains("shard s1") && r.contains("1h 1m 40s")));

@@ -6,6 +6,7 @@
 //! | `/healthz` | whether a restart would help | open |
 //! | `/readyz` | whether everything moves, with what to do where it does not | open |
 //! | `/api/status` | the process's own state as JSON | asked for |
+//! | `/api/control/…` | commands, see `control` | asked for; without one on loopback alone |
 //! | `/` | a page that shows it | open, it asks for the token itself |
 //!
 //! Every answer is made of what the process has in memory: no request ever reaches a source, the lake or the warehouse. So
@@ -14,6 +15,8 @@
 
 mod access;
 mod answer;
+pub mod client;
+mod control;
 mod exposition;
 mod health;
 mod page;

@@ -4,13 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Method, Request, Response, StatusCode, header::HeaderMap};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, http::request::Parts};
 
-use super::{access::Access, answer::Answer, exposition, health, page, status};
+use super::{access::Access, answer::Answer, control, exposition, health, page, status};
 use crate::{
-    config::Config,
+    config::Http,
     live::{History, Recent, now},
     metrics::Metrics,
+    pipeline::control::Levers,
+    progress::ProgressSnapshot,
 };
 
 /// What answers are made of.
@@ -25,42 +27,62 @@ pub struct Site {
     pub(super) history: History,
     pub(super) access: Access,
     pub(super) ready_lag: Duration,
+    /// What commands pull; without any, none are taken.
+    levers: Option<Arc<Levers>>,
 }
 
 impl Site {
-    /// What a process with this configuration shows.
-    pub fn new(config: &Config, access: Access, metrics: Arc<Metrics>, recent: Arc<Recent>) -> Self {
+    /// What a process of this pipeline shows.
+    pub fn new(pipeline: &str, config: &Http, access: Access, metrics: Arc<Metrics>, recent: Arc<Recent>) -> Self {
         Self {
-            pipeline: config.pipeline.clone(),
+            pipeline: pipeline.to_owned(),
             started_at: now(),
             metrics,
             recent,
             history: History::default(),
             access,
-            ready_lag: config.http.ready_lag.get(),
+            ready_lag: config.ready_lag.get(),
+            levers: None,
         }
     }
 
-    /// Remembers the figures of this moment.
-    pub(super) fn look(&self) {
-        self.history.look(self.metrics.snapshot(now()));
+    /// Takes commands.
+    #[must_use]
+    pub fn with_levers(mut self, levers: Arc<Levers>) -> Self {
+        self.levers = Some(levers);
+        self
     }
 
-    /// The answer to a request.
+    /// Remembers figures, for curves and rates.
+    pub fn look(&self, figures: ProgressSnapshot) {
+        self.history.look(figures);
+    }
+
+    /// The answer to any request.
+    pub(super) async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if !request.uri().path().starts_with(CONTROL) {
+            return self.answer(&request);
+        }
+        let (head, body) = request.into_parts();
+        let verb = head.uri.path().strip_prefix(CONTROL).unwrap_or_default();
+        let answer = self.controlling(verb, &head, body).await;
+        answer.unwrap_or_else(|refusal| refusal).respond(&head.method, &head.headers)
+    }
+
+    /// The answer to a request that only reads.
     pub(super) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        let answer = match request.uri().path().strip_prefix(CONTROL) {
-            Some(_command) => self.controlling(request.headers()),
-            None => self.reading(request),
-        };
         // A refusal is an answer, too.
-        let answer = answer.unwrap_or_else(|refusal| refusal);
+        let answer = self.reading(request).unwrap_or_else(|refusal| refusal);
         answer.respond(request.method(), request.headers())
     }
 
     /// Commands. Whoever may not give any learns nothing of which there are.
-    fn controlling(&self, asked: &HeaderMap) -> Result<Answer, Answer> {
-        self.access.control(asked)?;
-        Err(Answer::error(StatusCode::NOT_FOUND, "there is no such command"))
+    async fn controlling(&self, verb: &str, head: &Parts, body: Incoming) -> Result<Answer, Answer> {
+        self.access.control(&head.headers)?;
+        match &self.levers {
+            Some(levers) => control::answer(levers, verb, head, body).await,
+            None => Err(Answer::error(StatusCode::NOT_FOUND, "this process takes no commands")),
+        }
     }
 
     /// What only reads.
@@ -116,8 +138,8 @@ enum Place {
 
 /// From when on curves are wanted: `since` of a query, UTC microseconds; all of them where nothing is said.
 fn since(query: Option<&str>) -> Result<i64, Answer> {
-    let pairs = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.split_once('='));
-    match pairs.filter(|(name, _)| *name == "since").map(|(_, value)| value).next_back() {
+    let mut pairs = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.split_once('='));
+    match pairs.find(|(name, _)| *name == "since").map(|(_, value)| value) {
         None => Ok(0),
         Some(value) => value.parse().map_err(|_| {
             Answer::error(

@@ -14,7 +14,7 @@ use tokio::{
 use super::{route::Site, slow::Impatient};
 use crate::{
     config::{HTTP_PORT, Http, Listen},
-    live::LOOK_EVERY,
+    live::{LOOK_EVERY, now},
 };
 
 /// Connections at once: some browsers, a few scrapers and the probes. Further ones wait in the system's queue.
@@ -142,7 +142,7 @@ impl Serving {
 /// Remembers the figures now and then, for curves and rates.
 async fn look(site: Arc<Site>, mut stopped: watch::Receiver<bool>) {
     loop {
-        site.look();
+        site.look(site.metrics.snapshot(now()));
         tokio::select! {
             () = sleep(LOOK_EVERY) => {}
             _ = stopped.wait_for(|stop| *stop) => return,
@@ -189,7 +189,7 @@ async fn converse(stream: TcpStream, site: Arc<Site>, mut stopped: watch::Receiv
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let site = Arc::clone(&site);
-        async move { Ok::<_, std::convert::Infallible>(site.answer(&request)) }
+        async move { Ok::<_, std::convert::Infallible>(site.respond(request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

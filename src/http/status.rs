@@ -358,7 +358,7 @@ fn of_snapshot(site: &Site, table: &TableProgress, now: i64) -> SnapshotState {
     let rate = site.history.snapshot_rate(&table.origin, table.rows, now);
     let left = table.rows_estimated.saturating_sub(table.rows) as f64;
     SnapshotState {
-        origin: table.origin.clone(),
+        origin: if table.rebuild { format!("rebuild of {}", table.origin) } else { table.origin.clone() },
         rows: table.rows,
         rows_estimated: table.rows_estimated,
         rows_per_second: round(rate),

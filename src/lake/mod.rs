@@ -6,15 +6,19 @@
 //! - [`schemas`]: table schemas by id.
 //! - [`parquet`]: rows to files and back.
 //! - [`requests`]: what commands ask of a running extractor.
+//! - [`rebuilds`]: what commands ask of a running applier.
+//! - [`control`]: what operators hold back, and want tried again.
 //! - [`consumers`]: who applies the logs, and how far.
 //! - [`verified`]: up to where tables are known to be equal in the warehouse.
 
 pub mod clock;
 pub mod consumers;
+pub mod control;
 pub mod log;
 pub mod parquet;
 pub mod paths;
 pub mod proof;
+pub mod rebuilds;
 pub mod requests;
 pub mod schemas;
 pub mod store;

@@ -145,9 +145,41 @@ pub fn request(id: &str) -> ObjectPath {
 /// `requests/`
 pub const REQUESTS: &str = "requests/";
 
+/// `rebuilds/<target>.json`: what a command asks of a running applier.
+pub fn rebuild(target: &Target) -> ObjectPath {
+    ObjectPath(format!("rebuilds/{}.json", part(target.as_str())))
+}
+
+/// `rebuilds/`
+pub const REBUILDS: &str = "rebuilds/";
+
+/// `control/paused/<id>.json`: what an operator holds back.
+pub fn paused(id: &str) -> ObjectPath {
+    ObjectPath(format!("{PAUSED}{}.json", part(id)))
+}
+
+/// `control/paused/`
+pub const PAUSED: &str = "control/paused/";
+
+/// `control/retry/<group>-<origin>.json`: a parked table that an operator wants tried again.
+pub fn retry(group: &str, origin: &Origin) -> ObjectPath {
+    ObjectPath(format!("{RETRY}{}-{}.json", part(group), origin_part(origin)))
+}
+
+/// `control/retry/`
+pub const RETRY: &str = "control/retry/";
+
+/// `control/`: what a listing of all that operators want begins with.
+pub const CONTROL: &str = "control/";
+
 /// `snapshots/<origin>/<seq>.json`: how far a snapshot that is under way has been read. Holds keys, which are row values.
 pub fn snapshot(origin: &Origin, seq: Seq) -> ObjectPath {
     ObjectPath(format!("snapshots/{}/{seq}.json", origin_part(origin)))
+}
+
+/// `polls/<origin>.json`: up to where a table has been read that is asked again and again. Holds keys, which are row values.
+pub fn poll(origin: &Origin) -> ObjectPath {
+    ObjectPath(format!("polls/{}.json", origin_part(origin)))
 }
 
 /// `verified/<shard>.json`: up to where the shard's tables are known to be equal in the warehouse.

@@ -77,7 +77,7 @@ impl LiveShard {
     pub fn enter(&self, phase: Phase) {
         let mut view = held(&self.view);
         view.course.enter(phase);
-        view.claimed &= phase != Phase::Ended;
+        view.claimed &= !matches!(phase, Phase::Paused | Phase::Ended);
     }
 
     /// It failed and tries again.

@@ -115,6 +115,7 @@ macro_rules! label_set {
 label_set! {
     ByShard { shard: String }
     ByShardOp { shard: String, op: &'static str }
+    ByPollRows { shard: String, outcome: &'static str }
     ByShardWait { shard: String, on: Wait }
     ByServer { shard: String, family: String, version: String, server: String }
     /// One source table.

@@ -15,6 +15,8 @@ pub(super) struct Reach {
     pub(super) read: AtomicI64,
     pub(super) stored: AtomicI64,
     pub(super) applied: AtomicI64,
+    /// Longest time between two rounds where tables are read again and again, microseconds; 0 where the binlog is followed.
+    pub(super) every: AtomicI64,
 }
 
 /// Distances between the stages in seconds; `None` before a stage has begun.

@@ -272,6 +272,11 @@ impl ShardMetrics {
         self.stale.set(i64::try_from(tables).unwrap_or(i64::MAX));
     }
 
+    /// The shard's tables are read again and again, with so long a time between two rounds at most.
+    pub fn asked_every(&self, interval: Duration) {
+        self.reach.every.store(i64::try_from(interval.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
     pub(super) fn lag(&self, now: i64) -> Lag {
         self.reach.lag(now)
     }
@@ -291,6 +296,8 @@ impl ShardMetrics {
             lag_read_seconds: lag.read,
             lag_stored_seconds: lag.stored,
             lag_applied_seconds: lag.applied,
+            asked_every_seconds: Some(self.reach.every.load(Ordering::Relaxed) as f64 / 1e6)
+                .filter(|every| *every > 0.0),
         }
     }
 }

@@ -65,6 +65,7 @@ impl Snapshots {
             origin: origin.to_string(),
             rows: figures.rows.load(Ordering::Relaxed),
             rows_estimated: figures.estimated.load(Ordering::Relaxed),
+            rebuild: false,
         };
         self.known().iter().map(table).collect()
     }

@@ -204,6 +204,10 @@ pub enum Step {
         origin: Origin,
         /// The snapshot's number.
         seq: Seq,
+        /// The snapshot is the whole of what is known of the origin, and nothing else of it lies between its beginning and
+        /// here: readers are to see its rows and the floor at once, unless they want rows as they come.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        swap: bool,
     },
     /// Rows of an origin are missing from here on until a new snapshot.
     Parked(Parked),

@@ -43,6 +43,22 @@ macro_rules! plain_name {
 plain_name!(Shard);
 plain_name!(Target);
 
+/// What the name of a shadow begins with: no name of a warehouse's table does.
+const SHADOW: &str = ":rebuild:";
+
+impl Target {
+    /// The private table beside the target in which it is rebuilt.
+    #[must_use]
+    pub fn shadow(&self) -> Self {
+        Self(format!("{SHADOW}{}", self.0))
+    }
+
+    /// The target whose shadow this is; `None` of an ordinary target.
+    pub fn shadowed(&self) -> Option<Self> {
+        self.0.strip_prefix(SHADOW).map(Self::new)
+    }
+}
+
 /// One source table of one shard, the unit of ordering: `s01:shop_07.orders_03`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema)]
 #[schemars(with = "String")]
@@ -116,6 +132,13 @@ mod tests {
         let o = Origin::new(&Shard::new("eu:1"), "shop.07", "50%_off");
         assert_eq!(o.to_string(), "eu%3A1:shop%2E07.50%25_off");
         assert_eq!(o.to_string().parse::<Origin>().unwrap(), o);
+    }
+
+    #[test]
+    fn shadows_know_whose_they_are() {
+        let target = Target::new("shop.orders");
+        assert_eq!(target.shadowed(), None);
+        assert_eq!(target.shadow().shadowed(), Some(target));
     }
 
     #[test]

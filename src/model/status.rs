@@ -34,6 +34,9 @@ pub struct ShardStatus {
     pub head: u64,
     /// Entries that each group has applied.
     pub applied: Vec<GroupPosition>,
+    /// What its targets do not learn of, where its binlog is not followed, with the number of tables.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_seen: Vec<String>,
     /// Latest commit time in the log, UTC microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub committed_at: Option<i64>,
@@ -43,6 +46,9 @@ pub struct ShardStatus {
     /// Writer of the newest entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writer: Option<String>,
+    /// Since when an operator has paused it, UTC microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<i64>,
     /// Why the shard's state is not known, when it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -67,6 +73,12 @@ pub struct TableStatus {
     /// Origins whose snapshot is under way.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reading: Vec<String>,
+    /// Whether it is being rebuilt from the lake.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rebuilding: bool,
+    /// Origins that an operator has paused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paused: Vec<String>,
     /// Origins that stopped arriving, each with its reason and the command that repairs it.
     pub parked: Vec<ParkedOrigin>,
     /// Origins whose old rows need a new snapshot, each with its reason.

@@ -1,5 +1,7 @@
 //! Everything that could keep a pipeline from running, asked of all servers at once. Changes nothing that stays.
 
+mod unmatched;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
@@ -15,7 +17,7 @@ use super::{
     status::{self, Groups},
 };
 use crate::{
-    config::{Config, Source},
+    config::{Config, Source, TableMode},
     errors::chain,
     lake::{
         Store,
@@ -24,7 +26,8 @@ use crate::{
     },
     model::{Finding, Severity, Shard},
     source::mysql::{
-        preflight::{Server, preflight},
+        catalog::ListedTable,
+        preflight::{Asked, Server, preflight, preflight_asked},
         start::{self, StartError, StartPoint},
     },
 };
@@ -40,11 +43,13 @@ const LAKE: &str = "lake";
 const WAREHOUSE: &str = "warehouse";
 
 /// What a source and its log say of each other.
-struct Asked {
+struct Answer {
     shard: Shard,
     findings: Vec<Finding>,
     server: Option<Server>,
     server_id: u32,
+    /// The captured tables that it has.
+    tables: Vec<ListedTable>,
 }
 
 /// Asks sources, lake and warehouse. `hostname` is this machine's, which takes part in derived server ids.
@@ -60,15 +65,21 @@ pub async fn probe(config: &Config, hostname: &str) -> Vec<Finding> {
             let server_id = open::identity(source, &config.pipeline, hostname).server_id;
             let subject = format!("shard {shard}");
             let asked = in_time(&subject, ask(config, source, server_id, head)).await;
-            let (findings, server) = asked.unwrap_or_else(|late| (vec![late], None));
-            Asked { shard, findings, server, server_id }
+            let (findings, server, tables) = asked.unwrap_or_else(|late| (vec![late], None, Vec::new()));
+            Answer { shard, findings, server, server_id, tables }
         }
     });
-    let mut asked: Vec<Asked> = stream::iter(asking).buffered(TOGETHER).collect().await;
+    let mut asked: Vec<Answer> = stream::iter(asking).buffered(TOGETHER).collect().await;
     clashes(&mut asked);
     strangers(config, &heads, &mut lake_found);
     warehouse_found.extend(fit(&heads, &groups));
+    // A source that did not answer may have the tables.
+    let all = !asked.is_empty() && asked.iter().all(|a| a.server.is_some());
+    let tables: Vec<ListedTable> = asked.iter_mut().flat_map(|a| std::mem::take(&mut a.tables)).collect();
     let mut findings: Vec<Finding> = asked.into_iter().flat_map(|a| a.findings).collect();
+    if all {
+        findings.extend(unmatched::unmatched(config, &tables));
+    }
     findings.append(&mut lake_found);
     findings.append(&mut warehouse_found);
     findings
@@ -160,8 +171,22 @@ fn strangers(config: &Config, heads: &Heads, findings: &mut Vec<Finding>) {
 }
 
 /// The preflight of a source, and whether it still has what must be read next.
-async fn ask(config: &Config, source: &Source, server_id: u32, head: Option<&Head>) -> (Vec<Finding>, Option<Server>) {
+async fn ask(
+    config: &Config,
+    source: &Source,
+    server_id: u32,
+    head: Option<&Head>,
+) -> (Vec<Finding>, Option<Server>, Vec<ListedTable>) {
     let (shard, rules, address) = (source.shard(), config.table_rules(), open::address(source));
+    if let Some(polls) = config.polls(source) {
+        let asked = move |database: &str, table: &str| {
+            let how = polls.of(&rules.resolve(database, table)?);
+            let (incremental, cannot_see) = (how.mode == TableMode::Incremental, how.cannot_see());
+            Some(Asked { incremental, updated_at: how.updated_at, cannot_see })
+        };
+        let found = preflight_asked(&shard, &address, &asked).await;
+        return (found.findings, found.server, found.tables);
+    }
     let captured = move |database: &str, table: &str| rules.resolve(database, table).is_some();
     let found = preflight(&shard, &address, server_id, &captured).await;
     let mut findings = found.findings;
@@ -181,7 +206,7 @@ async fn ask(config: &Config, source: &Source, server_id: u32, head: Option<&Hea
             Err(trouble) => trouble(subject),
         });
     }
-    (findings, found.server)
+    (findings, found.server, found.tables)
 }
 
 /// Whether reading can begin.
@@ -208,7 +233,7 @@ async fn begins(source: &Source, from: &StartPoint) -> Result<(), Box<dyn FnOnce
 }
 
 /// One server under two names.
-fn clashes(asked: &mut [Asked]) {
+fn clashes(asked: &mut [Answer]) {
     let seen: Vec<_> = asked
         .iter()
         .map(|a| (a.shard.clone(), a.server.as_ref().and_then(|s| s.server_uuid.clone()), a.server_id))

@@ -82,7 +82,7 @@ pub async fn read(config: &Config) -> Result<Vec<Definition>, DefinitionsError> 
 }
 
 /// The plan with one more origin's columns. A target that failed stays failed.
-fn extend(
+pub(super) fn extend(
     plan: Option<Result<TablePlan, String>>,
     rules: &TableRules,
     target: &Target,

@@ -2,9 +2,13 @@
 
 pub mod apply;
 pub mod check;
+pub mod control;
 pub mod definitions;
 pub mod extract;
+pub mod init;
 pub mod open;
+pub mod plan;
+pub mod rebuild;
 pub mod request;
 pub mod run;
 pub mod status;

@@ -16,7 +16,7 @@ use crate::{
         stream::Identity,
     },
     warehouse::{
-        Warehouse, WarehouseError,
+        Product, Warehouse, WarehouseError,
         postgres::Postgres,
         redshift::{CopyAccess, DataApiTarget, Login, Redshift, RedshiftOptions, TlsMode as RedshiftTls},
         sqlite::{Durability, Sqlite},
@@ -83,6 +83,19 @@ pub fn warehouse(
             Arc::new(Redshift::new(redshift(config, url), Arc::clone(store))?)
         }
     })
+}
+
+/// The product behind a warehouse's address, with the names that its statements have.
+pub fn product(config: &config::Warehouse) -> Product {
+    match &config.url {
+        WarehouseUrl::Sqlite(_) => Product::Sqlite,
+        WarehouseUrl::Postgres(_) => Product::Postgres { schema: config.schema.clone() },
+        WarehouseUrl::Redshift(url) => Product::Redshift {
+            schema: config.schema.clone(),
+            private_schema: config.redshift_settings().private_schema,
+            user: if url.user.is_empty() { "tailwater".to_owned() } else { url.user.clone() },
+        },
+    }
 }
 
 /// How to reach a Redshift cluster or workgroup. What a login needs is there: validation has seen to it.
@@ -175,7 +188,8 @@ pub fn identity(source: &Source, pipeline: &str, hostname: &str) -> Identity {
 /// How a source's tables are read by snapshots.
 pub fn snapshots(config: &Config, source: &Source) -> SnapshotOptions {
     SnapshotOptions {
-        of_unknown: source.start == config::StartPoint::Snapshot,
+        // Where nobody follows, tables are found by those who ask.
+        of_unknown: source.start == config::StartPoint::Snapshot && source.mode == config::Mode::Binlog,
         connections: config.snapshot.connections as usize,
         chunk_rows_max: config.snapshot.chunk_rows_max,
         rows_per_second: config.snapshot.rows_per_second,

@@ -10,6 +10,7 @@ use tokio::{
 
 use super::{
     apply::{self, Apply, ApplyError},
+    control::{self, Holds},
     extract::{self, Encoders, Extract, ExtractError},
     open,
     verify::background::{self, Background},
@@ -43,6 +44,8 @@ pub struct Plan {
     pub stop: watch::Receiver<bool>,
     /// Where figures go.
     pub metrics: Arc<Metrics>,
+    /// Rings when what operators want has changed: it is looked for at once.
+    pub control_soon: Arc<Notify>,
 }
 
 impl Plan {
@@ -102,6 +105,7 @@ struct Shared {
     stop: watch::Sender<bool>,
     drain: watch::Sender<bool>,
     writer: WriterId,
+    held: control::Held,
 }
 
 /// Runs until every task has ended.
@@ -115,6 +119,18 @@ struct Shared {
 pub async fn run(plan: Plan) -> Result<(), RunError> {
     let store = open::store(&plan.config).await?;
     let nonce = rand::rng().random();
+    // A lake that does not answer now does not either when the first session needs it, which then says so; what is paused is looked
+    // for again.
+    let (tell, held) = watch::channel(Arc::new(Holds::read(&*store).await.unwrap_or_default()));
+    let flush = plan.config.flush_interval();
+    let watching = tokio::spawn(control::watch(Arc::clone(&store), flush, Arc::clone(&plan.control_soon), tell));
+    let outcome = work(plan, store, held, nonce).await;
+    watching.abort();
+    outcome
+}
+
+/// Runs all tasks.
+async fn work(plan: Plan, store: Arc<dyn Store>, held: control::Held, nonce: u32) -> Result<(), RunError> {
     let shared = Shared {
         schemas: Arc::new(Schemas::new(Arc::clone(&store))),
         store,
@@ -123,6 +139,7 @@ pub async fn run(plan: Plan) -> Result<(), RunError> {
         stop: watch::Sender::new(false),
         drain: watch::Sender::new(false),
         writer: WriterId { name: format!("{}:{}", plan.hostname, plan.config.pipeline), nonce },
+        held,
     };
     let mut tasks = JoinSet::new();
     spawn_extractors(&plan, &shared, &mut tasks);
@@ -180,6 +197,7 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
             address: open::address(source),
             identity: open::identity(source, &config.pipeline, &plan.hostname),
             start: open::start(source),
+            polls: config.polls(source),
             snapshots: open::snapshots(config, source),
             parts: extract::Parts::default(),
             rules: Arc::clone(&shared.rules),
@@ -201,10 +219,11 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
             stop: shared.stop.subscribe(),
             metrics: Arc::clone(&plan.metrics),
         };
+        let held = shared.held.clone();
         tasks.spawn(async move {
             let shard = extract.shard.clone();
             let live = extract.metrics.live().shard(&shard);
-            let ended = extract::run(extract).await;
+            let ended = control::extract(extract, held).await;
             live.enter(Phase::Ended);
             Ended::Extract(ended.map_err(|e| RunError::Extract { shard, source: Box::new(e) }))
         });
@@ -231,6 +250,7 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
             stored: Arc::clone(&shared.stored),
             stop: shared.stop.subscribe(),
             drain: shared.drain.subscribe(),
+            held: shared.held.clone(),
             metrics: Arc::clone(&plan.metrics),
         };
         tasks.spawn(async move {

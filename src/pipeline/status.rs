@@ -9,9 +9,9 @@ use std::{
 use futures::{StreamExt, future::join_all, stream};
 use tokio::time::timeout;
 
-use super::open;
+use super::{apply, control::Holds, open};
 use crate::{
-    config::{Config, LakeUrl, Source},
+    config::{Config, LakeUrl, Mode, Source, TableRules},
     errors::chain,
     lake::{
         Clock, Store, StoreError, SystemClock,
@@ -36,6 +36,9 @@ const TOGETHER: usize = 16;
 /// Age of the newest entry from which a log that lacks what its source has, or is not applied, is told as standing still.
 /// Several times the interval of position-only entries and of the slowest tick.
 const STANDSTILL: Duration = Duration::from_secs(300);
+
+/// How the trouble of a shard begins that is not read.
+const STANDS_STILL: &str = "nothing was extracted for ";
 
 /// State of each group in the warehouse, by the group's own name.
 pub(super) type Groups = BTreeMap<String, GroupState>;
@@ -68,13 +71,33 @@ pub async fn look(config: &Config) -> Result<Status, StoreError> {
         Err(trouble) => status.trouble.push(trouble),
     }
     let verified = verified(&*store, &shards).await;
+    let rules = config.table_rules();
+    let held = bounded("lake", async { Holds::read(&*store).await.map_err(|e| chain(&e)) }).await;
+    let held = held.unwrap_or_else(|trouble| {
+        status.trouble.push(format!("what is paused is not known: {trouble}"));
+        Holds::default()
+    });
     let looks = shards.into_iter().map(|shard| {
         let source = config.source.iter().find(|s| s.shard() == shard);
-        one(&*store, shard, source, &groups, now)
+        let rules = &rules;
+        let groups = &groups;
+        let store = &*store;
+        async move {
+            let (mut status, head) = one(store, shard, source, groups, now).await;
+            status.not_seen = source.map(|s| not_seen(config, s, rules, head.as_ref())).unwrap_or_default();
+            (status, head)
+        }
     });
     let looked: Vec<_> = stream::iter(looks).buffered(TOGETHER).collect().await;
-    status.tables = tables(&looked, &groups, &verified);
+    status.tables = tables(&looked, &groups, &verified, &held);
     status.shards = looked.into_iter().map(|(shard, _)| shard).collect();
+    for shard in &mut status.shards {
+        shard.paused = held.shard(&Shard::new(&shard.shard));
+        if shard.paused.is_some() {
+            // That it stands still is what was asked for.
+            shard.trouble.take_if(|trouble| trouble.starts_with(STANDS_STILL));
+        }
+    }
     Ok(status)
 }
 
@@ -101,6 +124,18 @@ pub(super) async fn groups(config: &Config) -> Result<Groups, String> {
     Ok(groups)
 }
 
+/// What is not learnt of the tables of a source whose binlog is not followed.
+fn not_seen(config: &Config, source: &Source, rules: &TableRules, head: Option<&Head>) -> Vec<String> {
+    let Some(polls) = config.polls(source) else { return Vec::new() };
+    let mut texts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for origin in head.iter().flat_map(|head| head.catalog.origins.keys()) {
+        if let Some(rule) = rules.resolve(&origin.database, &origin.table) {
+            *texts.entry(polls.of(&rule).cannot_see()).or_default() += 1;
+        }
+    }
+    texts.into_iter().map(|(text, tables)| format!("{tables} tables: {text}")).collect()
+}
+
 async fn one(
     store: &dyn Store,
     shard: Shard,
@@ -110,8 +145,9 @@ async fn one(
 ) -> (ShardStatus, Option<Head>) {
     let log = bounded("lake", async { log::read_head(store, &shard).await.map_err(|e| chain(&e)) });
     let server = async {
-        match source {
+        match source.filter(|s| s.mode == Mode::Binlog) {
             Some(source) => bounded("source", executed(source)).await,
+            // Nobody follows its binlog, or it is not known here.
             None => Ok(None),
         }
     };
@@ -165,9 +201,7 @@ fn standstill(head: &Head, status: &ShardStatus, now: i64) -> Option<String> {
     }
     let minutes = age.as_secs() / 60;
     if status.source_position.as_ref().is_some_and(|source| *source != status.position) {
-        return Some(format!(
-            "nothing was extracted for {minutes} min although the source went on: is an extractor running?"
-        ));
+        return Some(format!("{STANDS_STILL}{minutes} min although the source went on: is an extractor running?"));
     }
     let behind = status.applied.iter().find(|g| g.entry < entry.number)?;
     Some(format!("group {} has not applied what was stored {minutes} min ago: is an applier running?", behind.group))
@@ -201,6 +235,7 @@ fn tables(
     shards: &[(ShardStatus, Option<Head>)],
     groups: &Groups,
     verified: &BTreeMap<Origin, VerifiedThrough>,
+    held: &Holds,
 ) -> Vec<TableStatus> {
     let mut tables: BTreeMap<&Target, TableStatus> = BTreeMap::new();
     for (_, head) in shards {
@@ -212,12 +247,15 @@ fn tables(
             let through = verified.get(origin).cloned();
             table.verified.extend(through.map(|through| VerifiedOrigin { origin: origin.to_string(), through }));
             let note = |reason: &String| ParkedOrigin { origin: origin.to_string(), reason: reason.clone() };
+            table.paused.extend(held.origin(origin).map(|_| origin.to_string()));
             table.reading.extend(known.snapshot.iter().map(|_| origin.to_string()));
             table.parked.extend(known.parked.iter().map(note));
             table.needs_snapshot.extend(known.needs_snapshot.iter().map(note));
+            table.rebuilding |= groups.values().any(|state| state.rebuilds.contains_key(&known.target));
             for (group, state) in groups {
                 let Some(exception) = state.exceptions.get(origin) else { continue };
-                if exception.kind != ExceptionKind::Held {
+                let catches_up = exception.kind == ExceptionKind::CatchingUp && exception.reason == apply::PAUSED;
+                if exception.kind != ExceptionKind::Held && !catches_up {
                     let at = exception.position.entry;
                     let reason = format!("in group {group} since entry {at}: {}", exception.reason);
                     table.parked.push(ParkedOrigin { origin: origin.to_string(), reason });

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ColumnDefault, ColumnType, Target, table::system};
+use crate::model::{ColumnDefault, ColumnType, Target};
 
 use super::{
     TableState,
@@ -166,11 +166,7 @@ pub(crate) fn decide(
 ) -> Result<Change, WarehouseError> {
     let Some((group, definition)) = &found.registered else {
         if !found.columns.is_empty() {
-            let reason = format!(
-                "{} exists and was not made by Tailwater; rename or drop it, or choose another target",
-                place.text()
-            );
-            return Err(WarehouseError::table(&plan.target, reason));
+            return Err(WarehouseError::table(&plan.target, not_ours(&place)));
         }
         let layout = Layout {
             target: plan.target.clone(),
@@ -189,6 +185,40 @@ pub(crate) fn decide(
     evolve(plan, layout).map_err(|reason| WarehouseError::table(&plan.target, reason))
 }
 
+/// Why a table that the registry does not know is left alone.
+pub(crate) fn not_ours(place: &Place) -> String {
+    format!("{} exists and was not made by Tailwater; rename or drop it, or choose another target", place.text())
+}
+
+/// Names of all columns of a layout, as the catalog shows them.
+fn columns_of(naming: &dyn Naming, layout: &Layout) -> Vec<String> {
+    let mut names: Vec<String> = layout.system().into_iter().map(str::to_owned).collect();
+    names.extend(layout.columns.iter().map(|c| naming.folded_column(&c.column.name)));
+    names
+}
+
+/// Why a table with a column that neither of its layouts has is left alone.
+pub(crate) fn foreign(naming: &dyn Naming, now: &Layout, known: &Layout, found: &[String]) -> Option<String> {
+    let ours = [columns_of(naming, now), columns_of(naming, known)].concat();
+    let foreign = found.iter().find(|c| !ours.contains(c))?;
+    Some(format!(
+        "column {foreign} was added by somebody else and would lose its values; drop it and use a view or a table beside \
+         this one"
+    ))
+}
+
+/// What would be done for `group`, told as if it were.
+pub(crate) fn preview(
+    naming: &dyn Naming,
+    group: &str,
+    plan: &TablePlan,
+    place: Place,
+    found: &Found,
+) -> Result<TableState, WarehouseError> {
+    let nobody = Fence { group: group.to_owned(), epoch: 0 };
+    Ok(decide(naming, &nobody, plan, place, found)?.state())
+}
+
 /// Refuses a table that is not what the registry says.
 fn compare(naming: &dyn Naming, plan: &TablePlan, known: &Layout, found: &Found) -> Result<(), String> {
     const REBUILD: &str = "run `tailwater rebuild` for it";
@@ -201,20 +231,15 @@ fn compare(naming: &dyn Naming, plan: &TablePlan, known: &Layout, found: &Found)
              {REBUILD}"
         ));
     }
-    let mut ours: Vec<String> = known.system().into_iter().map(str::to_owned).collect();
-    ours.extend(known.columns.iter().map(|c| naming.folded_column(&c.column.name)));
-    if let Some(foreign) = found.columns.iter().find(|c| !ours.contains(c)) {
-        return Err(format!(
-            "column {foreign} was added by somebody else and would lose its values; drop it and use a view or a table \
-             beside this one"
-        ));
+    if let Some(reason) = foreign(naming, known, known, &found.columns) {
+        return Err(reason);
     }
+    let ours = columns_of(naming, known);
     if let Some(missing) = ours.iter().find(|c| !found.columns.contains(c)) {
         return Err(format!("column {missing} was dropped or renamed by somebody else; {REBUILD}"));
     }
     if let (false, Some(found)) = (known.append_only(), &found.key) {
-        let mut key: Vec<&str> = if known.global() { Vec::new() } else { vec![system::ORIGIN] };
-        key.extend(known.key.iter().map(String::as_str));
+        let key = known.physical_key();
         if *found != key {
             let (key, table) = (list(key), quoted_place(&known.place));
             return Err(format!(

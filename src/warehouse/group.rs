@@ -81,6 +81,8 @@ pub struct GroupState {
     pub watermarks: BTreeMap<Shard, Watermark>,
     /// Origins that are somewhere else.
     pub exceptions: BTreeMap<Origin, Exception>,
+    /// Targets that are being rebuilt: where each of their origins stands in the shadow.
+    pub rebuilds: BTreeMap<Target, BTreeMap<Origin, Exception>>,
     /// Latest source commit time applied per shard, UTC microseconds, where known.
     pub committed_at: BTreeMap<Shard, i64>,
 }
@@ -172,6 +174,37 @@ pub struct ExceptionChange {
     pub to: Option<Exception>,
 }
 
+/// A change of where an origin stands in the rebuild of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RebuildChange {
+    /// The target, not its shadow.
+    pub target: Target,
+    /// What changes.
+    pub change: ExceptionChange,
+}
+
+/// The end of a rebuild: what lies in the shadow is what the target shows from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swap {
+    /// Under which right.
+    pub fence: Fence,
+    /// The target that was rebuilt.
+    pub target: Target,
+    /// Exceptions that end with it: the origins stand where the group does.
+    pub exceptions: Vec<ExceptionChange>,
+    /// The places of all origins in the rebuild, which end with it.
+    pub rebuilds: Vec<RebuildChange>,
+}
+
+/// What a swap did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SwapReport {
+    /// Rows that the target showed before.
+    pub rows_before: u64,
+    /// Rows that it shows now.
+    pub rows: u64,
+}
+
 /// One tick: everything in it becomes visible together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merge {
@@ -183,6 +216,8 @@ pub struct Merge {
     pub moves: Vec<Move>,
     /// Exceptions it opens, moves and closes.
     pub exceptions: Vec<ExceptionChange>,
+    /// Places in rebuilds that it opens, moves and closes.
+    pub rebuilds: Vec<RebuildChange>,
 }
 
 /// What a merge did.

@@ -40,7 +40,8 @@ async fn apply(session: &mut dyn Session, context: &Context<'_>, merge: &Merge) 
     state::hold_fence(session, context.dialect, fence).await?;
     // Cheap and decisive: a repeated tick is found out before any row is touched.
     state::move_watermarks(session, context.dialect, &fence.group, &merge.moves).await?;
-    state::change_exceptions(session, context.dialect, &fence.group, &merge.exceptions).await?;
+    let (exceptions, rebuilds) = (&merge.exceptions, &merge.rebuilds);
+    state::change_exceptions(session, context.dialect, &fence.group, exceptions, rebuilds).await?;
     let mut report = MergeReport::default();
     for table in &merge.tables {
         let done = apply_table(session, context, merge, table).await?;

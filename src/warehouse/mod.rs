@@ -27,6 +27,7 @@ mod merge;
 mod physical;
 mod plan;
 mod session;
+mod shadow;
 mod sql;
 mod stage;
 mod state;
@@ -46,7 +47,7 @@ pub use ddl::{Product, TargetDdl};
 pub use error::{Cause, WarehouseError};
 pub use group::{
     Claim, Exception, ExceptionChange, ExceptionKind, Fence, Fill, GroupState, LogPosition, Merge, MergeReport, Move,
-    Outcome, TableMerge, TableReport, TickId, Watermark,
+    Outcome, RebuildChange, Swap, SwapReport, TableMerge, TableReport, TickId, Watermark,
 };
 pub use physical::{DistKey, Physical, can_be_physical_key, encodes};
 pub use plan::{Deletes, KeyMode, TablePlan, TargetColumn, join_types};
@@ -90,6 +91,12 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// key; [`Fenced`](WarehouseError::Fenced).
     async fn ensure_table(&self, fence: &Fence, plan: &TablePlan) -> Result<TableState, WarehouseError>;
 
+    /// What [`ensure_table`](Self::ensure_table) would do for the group, without a fence. Changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`ensure_table`](Self::ensure_table), but for what only the change itself would meet.
+    async fn preview_table(&self, group: &str, plan: &TablePlan) -> Result<TableState, WarehouseError>;
+
     /// Makes a target ready for a [`merge`](Self::merge) without rows, which needs no schema: a floor. Answers whether the
     /// target exists; where it does not, nothing can be below the floor.
     ///
@@ -122,6 +129,33 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// [`GroupState::outcome`] decides. Staged rows that are gone are `Transient` too: the tick begins anew with
     /// staging. [`Table`](WarehouseError::Table) names the table to leave out of the repeated tick.
     async fn merge(&self, merge: &Merge) -> Result<MergeReport, WarehouseError>;
+
+    /// Columns of a target as they were registered; `None` where the group has no such target.
+    ///
+    /// # Errors
+    /// [`Table`](WarehouseError::Table) for a table of another group.
+    async fn columns(&self, fence: &Fence, target: &Target) -> Result<Option<Vec<TargetColumn>>, WarehouseError>;
+
+    /// Drops the [shadow](Target::shadow) of a target, where there is one, and changes places in its rebuild, in one
+    /// transaction. Between, a shadow is a target like any other for [`ensure_table`](Self::ensure_table),
+    /// [`stage`](Self::stage) and [`merge`](Self::merge), but it is private.
+    ///
+    /// # Errors
+    /// As of [`merge`](Self::merge).
+    async fn drop_shadow(
+        &self,
+        fence: &Fence,
+        target: &Target,
+        rebuilds: &[RebuildChange],
+    ) -> Result<(), WarehouseError>;
+
+    /// Puts the rows of a target's shadow in place of its own, in one transaction, and drops the shadow. A target that is
+    /// missing, or lacks columns, or has another key or other types than its shadow, becomes as the shadow is. It is never
+    /// dropped where others may refer to it, and what refers to it is never dropped.
+    ///
+    /// # Errors
+    /// As of [`merge`](Self::merge); [`Table`](WarehouseError::Table) also where the product cannot change the target so.
+    async fn swap(&self, swap: &Swap) -> Result<SwapReport, WarehouseError>;
 
     /// Opens a connection that computes checksums of targets, beside the one that merges.
     ///

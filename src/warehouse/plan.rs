@@ -180,6 +180,12 @@ impl Layout {
         self.key.iter().any(|k| k == name)
     }
 
+    /// Columns of the target's primary key, in order; none where rows are appended.
+    pub(crate) fn physical_key(&self) -> Vec<&str> {
+        let origin = (!self.global() && !self.append_only()).then_some(system::ORIGIN);
+        origin.into_iter().chain(self.key.iter().map(String::as_str)).collect()
+    }
+
     /// System columns of the target, in order.
     pub(crate) fn system(&self) -> Vec<&'static str> {
         let mut names = vec![system::ORIGIN, system::SEQ, system::COMMITTED_AT];

@@ -46,6 +46,18 @@ pub(crate) trait Dialect: Naming {
     fn widen(&self, table: &str, column: &str, from: ColumnType, to: ColumnType) -> Result<Option<Statement>, String>;
     /// Waits no longer than this transaction may for the locks of a schema change.
     fn limit_lock_wait(&self) -> Option<Statement>;
+    /// Asks what [`reshape`](Self::reshape) has to know of a table beside its columns (texts).
+    fn attached(&self, place: &Place) -> Statement;
+    /// What gives a table without rows, which is as `known` says, the key, the system columns and the types of `sql`'s
+    /// layout: before it is filled, and afterwards. `missing` adds columns that it lacks; `attached` is what was asked for.
+    /// Views on it stay or make a statement fail.
+    fn reshape(
+        &self,
+        sql: &TableSql<'_>,
+        known: &Layout,
+        missing: &[Statement],
+        attached: &[String],
+    ) -> (Vec<Statement>, Vec<Statement>);
 }
 
 /// `name` as an identifier.
@@ -80,7 +92,7 @@ pub(crate) fn private_name(kind: &str, target: &Target) -> String {
 /// Statements about one table.
 #[derive(Debug)]
 pub(crate) struct TableSql<'a> {
-    layout: &'a Layout,
+    pub(crate) layout: &'a Layout,
     dialect: &'a dyn Dialect,
     pub(crate) target: String,
     pub(crate) side: String,
@@ -111,15 +123,7 @@ impl<'a> TableSql<'a> {
 
     /// The target, or its side table. The side's key begins with the key, because it is asked for keys.
     pub(crate) fn create(&self, side: bool) -> Statement {
-        let mut lines: Vec<String> = self
-            .layout
-            .system()
-            .iter()
-            .map(|name| {
-                let default = if *name == system::DELETED { " DEFAULT FALSE" } else { "" };
-                format!("{} {} NOT NULL{default}", quote(name), self.dialect.system_type(name))
-            })
-            .collect();
+        let mut lines: Vec<String> = self.layout.system().iter().map(|name| self.system(name)).collect();
         for column in &self.layout.columns {
             lines.push(self.column(&column.column.name, true).unwrap_or_default());
         }
@@ -133,6 +137,12 @@ impl<'a> TableSql<'a> {
         }
         let name = if side { &self.side } else { &self.target };
         Statement::new(format!("CREATE TABLE {name} (\n  {}\n)", lines.join(",\n  ")))
+    }
+
+    /// Definition of a system column.
+    pub(crate) fn system(&self, name: &str) -> String {
+        let default = if name == system::DELETED { " DEFAULT FALSE" } else { "" };
+        format!("{} {} NOT NULL{default}", quote(name), self.dialect.system_type(name))
     }
 
     /// Definition of a column; with its default where it has one that the product can express.
@@ -196,6 +206,30 @@ impl<'a> TableSql<'a> {
     /// Empties the contended keys.
     pub(crate) fn clear_keys(&self) -> Statement {
         Statement::new(format!("DELETE FROM {}", self.keys))
+    }
+
+    // ------------------------------------------------------------------ rebuilds
+
+    /// Drops the table and its side table: only of a shadow, which is private.
+    pub(crate) fn drop(&self) -> [Statement; 2] {
+        [Statement::new(format!("DROP TABLE IF EXISTS {}", self.target)), self.drop_side()]
+    }
+
+    /// Drops the side table.
+    pub(crate) fn drop_side(&self) -> Statement {
+        Statement::new(format!("DROP TABLE IF EXISTS {}", self.side))
+    }
+
+    /// Every row of the target goes.
+    pub(crate) fn delete_all(&self) -> Statement {
+        Statement::new(format!("DELETE FROM {}", self.target))
+    }
+
+    /// The rows of a shadow of the same layout enter.
+    pub(crate) fn take_all(&self, shadow: &Self, side: bool) -> Statement {
+        let (to, from) = if side { (&self.side, &shadow.side) } else { (&self.target, &shadow.target) };
+        let all = self.all_columns();
+        Statement::new(format!("INSERT INTO {to} ({all}) SELECT {all} FROM {from}"))
     }
 
     // ------------------------------------------------------------------ fills and floors

@@ -28,6 +28,23 @@ pub(crate) async fn ensure(
     state::finish(session, result, &what).await
 }
 
+/// What [`ensure`] would do for `group`. `registry` says whether there is one: without it nothing was made yet. Changes nothing.
+pub(crate) async fn preview(
+    session: &mut dyn Session,
+    d: &dyn Dialect,
+    group: &str,
+    plan: &TablePlan,
+    registry: bool,
+) -> Result<TableState, WarehouseError> {
+    let place = definition::place(d, plan)?;
+    let mut table = Table { session, d, target: &plan.target };
+    let registered = if registry { table.registered().await? } else { None };
+    let columns = table.names(&d.columns_of(&place)).await?;
+    let key = table.names(&d.key_of(&place)).await?;
+    let found = Found { registered, columns, key: Some(key) };
+    definition::preview(d, group, plan, place, &found)
+}
+
 /// The layout of a target that was made before, `None` when there is none. Changes nothing.
 pub(crate) async fn recall(
     session: &mut dyn Session,
@@ -80,14 +97,15 @@ pub(crate) fn creation(layout: &Layout, d: &dyn Dialect) -> Vec<Statement> {
     std::iter::once(sql.create(false)).chain(side).collect()
 }
 
-struct Table<'a> {
-    session: &'a mut dyn Session,
-    d: &'a dyn Dialect,
-    target: &'a Target,
+/// One target on one connection.
+pub(crate) struct Table<'a> {
+    pub(crate) session: &'a mut dyn Session,
+    pub(crate) d: &'a dyn Dialect,
+    pub(crate) target: &'a Target,
 }
 
 impl Table<'_> {
-    fn refuse(&self, reason: impl Into<String>) -> WarehouseError {
+    pub(crate) fn refuse(&self, reason: impl Into<String>) -> WarehouseError {
         WarehouseError::table(self.target, reason)
     }
 
@@ -96,22 +114,26 @@ impl Table<'_> {
         move |f| f.in_table(&target, "change the definition")
     }
 
-    async fn run(&mut self, statement: &Statement) -> Result<(), WarehouseError> {
-        self.session.execute(statement).await.map_err(self.failed())?;
-        Ok(())
+    pub(crate) async fn run(&mut self, statement: &Statement) -> Result<(), WarehouseError> {
+        self.count(statement).await.map(drop)
+    }
+
+    /// Runs a statement; answers the rows it changed.
+    pub(crate) async fn count(&mut self, statement: &Statement) -> Result<u64, WarehouseError> {
+        self.session.execute(statement).await.map_err(self.failed())
     }
 
     async fn query(&mut self, statement: &Statement) -> Result<Vec<Vec<Value>>, WarehouseError> {
         self.session.query(statement).await.map_err(self.failed())
     }
 
-    async fn names(&mut self, statement: &Statement) -> Result<Vec<String>, WarehouseError> {
+    pub(crate) async fn names(&mut self, statement: &Statement) -> Result<Vec<String>, WarehouseError> {
         let rows = self.query(statement).await?;
         Ok(rows.iter().filter_map(|row| row.first()?.text().map(str::to_owned)).collect())
     }
 
     /// Group and definition in the registry.
-    async fn registered(&mut self) -> Result<Option<(String, String)>, WarehouseError> {
+    pub(crate) async fn registered(&mut self) -> Result<Option<(String, String)>, WarehouseError> {
         let rows = self.query(&state::sql::registered(self.d, self.target.as_str())).await?;
         match rows.first().map(Vec::as_slice) {
             None => Ok(None),
@@ -124,18 +146,34 @@ impl Table<'_> {
         let definition = Definition::json(&change.layout);
         if !change.created {
             self.alter(change).await?;
-            return self.run(&state::sql::redefine(self.d, self.target.as_str(), &definition)).await;
-        }
-        let place = &change.layout.place;
-        let folded = self.d.folded(place);
-        if let Some(other) = self.names(&state::sql::registered_at(self.d, &folded)).await?.first() {
-            return Err(self.refuse(format!("target {other} lies at {} already; rename one", place.text())));
+            return self.register(fence, &change.layout, &definition, true).await;
         }
         self.create(&change.layout).await?;
-        self.run(&state::sql::register(self.d, self.target.as_str(), &folded, &fence.group, &definition)).await
+        self.register(fence, &change.layout, &definition, false).await
     }
 
-    async fn create(&mut self, layout: &Layout) -> Result<(), WarehouseError> {
+    /// Remembers the target's definition; `known` says whether there is one to be replaced.
+    pub(crate) async fn register(
+        &mut self,
+        fence: &Fence,
+        layout: &Layout,
+        definition: &str,
+        known: bool,
+    ) -> Result<(), WarehouseError> {
+        let target = self.target.as_str();
+        if known {
+            return self.run(&state::sql::redefine(self.d, target, definition)).await;
+        }
+        let place = self.d.folded(&layout.place);
+        self.run(&state::sql::register(self.d, target, &place, &fence.group, definition)).await
+    }
+
+    /// Creates the target where no other one lies, with its side table and its schema where they are missing.
+    pub(crate) async fn create(&mut self, layout: &Layout) -> Result<(), WarehouseError> {
+        let there = self.names(&state::sql::registered_at(self.d, &self.d.folded(&layout.place))).await?;
+        if let Some(other) = there.iter().find(|name| *name != self.target.as_str()) {
+            return Err(self.refuse(format!("target {other} lies at {} already; rename one", layout.place.text())));
+        }
         if let Some(statement) = self.d.limit_lock_wait() {
             self.run(&statement).await?;
         }

@@ -1,5 +1,9 @@
 //! The real binary: arguments, configuration problems, exit codes, and that no output shows a secret.
 
+mod init;
+mod manual;
+mod watch;
+
 use std::{
     path::Path,
     process::{Command, Output},

@@ -110,3 +110,31 @@ fn the_errors_of_the_guide_are_those_of_the_code() {
     }
     assert!(checked > 25, "{checked}");
 }
+
+/// The module for the bucket fills in the same file of the lake's policy, with all of its names.
+#[test]
+fn the_bucket_has_the_one_policy_of_the_lake() {
+    let policy = read("deploy/redshift/iam/tailwater-lake-policy.json");
+    let terraform = read("deploy/terraform/main.tf");
+    let (_, call) = terraform.split_once("redshift/iam/tailwater-lake-policy.json\", {").unwrap();
+    let (values, _) = call.split_once("})").unwrap();
+    let given: BTreeSet<String> =
+        values.lines().filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned())).collect();
+    assert_eq!(placeholders(&policy), given);
+}
+
+/// An image is built of what `.dockerignore` lets through: the whole workspace, or Cargo refuses it.
+#[test]
+fn images_are_built_of_the_whole_workspace() {
+    let ignored = read(".dockerignore");
+    let through: BTreeSet<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let cargo = read("Cargo.toml");
+    let (_, members) = cargo.split_once("members = [").unwrap();
+    let (members, _) = members.split_once(']').unwrap();
+    let paths = cargo.lines().filter_map(|line| line.strip_prefix("path = "));
+    let needed = members.split(',').chain(paths).map(|name| name.trim().trim_matches('"')).filter(|name| *name != ".");
+    for name in needed.chain(["Cargo.toml", "Cargo.lock", "schemas"]) {
+        let top = name.split('/').next().unwrap_or(name);
+        assert!(through.contains(top), ".dockerignore keeps {name} out of the build");
+    }
+}

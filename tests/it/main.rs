@@ -13,6 +13,7 @@ mod docs;
 mod generated;
 mod lake;
 mod merge_model;
+mod modes;
 mod pipeline;
 mod redshift_live;
 mod source;

@@ -4,6 +4,7 @@ pub(crate) mod applier;
 mod contract;
 mod faults;
 pub(crate) mod redshift;
+mod shadows;
 mod speed;
 mod tables;
 mod types;

@@ -62,7 +62,7 @@ fn new_bar(terminal: &MultiProgress, table: &TableProgress) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    bar.set_prefix(table.origin.clone());
+    bar.set_prefix(if table.rebuild { format!("rebuild of {}", table.origin) } else { table.origin.clone() });
     // What an earlier process read is no part of the rate.
     bar.with_position(table.rows)
 }
@@ -86,7 +86,8 @@ impl Seen {
                 rows_estimated = table.rows_estimated,
                 rows_per_second = rate.round(),
                 seconds_left = left,
-                "snapshot"
+                "{}",
+                if table.rebuild { "rebuild" } else { "snapshot" }
             );
         }
     }
@@ -101,7 +102,12 @@ mod tests {
     #[test]
     fn there_are_few_bars_and_they_go_with_their_tables() {
         let mut bars = Bars::new(MultiProgress::with_draw_target(ProgressDrawTarget::hidden()));
-        let table = |n: usize, rows| TableProgress { origin: format!("s1:shop.t{n}"), rows, rows_estimated: 10 };
+        let table = |n: usize, rows| TableProgress {
+            origin: format!("s1:shop.t{n}"),
+            rows,
+            rows_estimated: 10,
+            rebuild: false,
+        };
         let all: Vec<_> = (0..20).map(|n| table(n, u64::from(n >= 15))).collect();
         bars.show(&all);
         assert_eq!(bars.bars.len(), BARS_MAX);

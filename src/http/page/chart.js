@@ -1,7 +1,13 @@
-// Curves of the last hour as SVG, without a library. The newest point is at the right edge, an hour ago at the left.
+// Curves of the last hour as SVG, without a library. The newest point is at the right edge; the left is an hour ago, or less while
+// the process is young.
 
 const SVG = "http://www.w3.org/2000/svg";
 export const POINTS = 360;
+
+// How many points to show, so that a young process fills more than a corner: 10 min, 30 min or the hour.
+export function width(known) {
+  return [60, 180].find(points => known <= points) || POINTS;
+}
 
 function shape(parent, tag, className) {
   const node = document.createElementNS(SVG, tag);
@@ -12,24 +18,27 @@ function shape(parent, tag, className) {
 
 // Prepares an <svg> for curves of these kinds.
 export function chart(svg, kinds, withGrid) {
-  svg.setAttribute("viewBox", "0 0 " + (POINTS - 1) + " 100");
   svg.setAttribute("preserveAspectRatio", "none");
   if (withGrid) {
     for (const y of [0, 50, 100]) {
       const line = shape(svg, "line", "grid");
-      for (const [name, value] of [["x1", 0], ["x2", POINTS - 1], ["y1", y], ["y2", y]]) line.setAttribute(name, value);
+      for (const [name, value] of [["x1", 0], ["x2", "100%"], ["y1", y], ["y2", y]]) line.setAttribute(name, value);
     }
   }
   const curves = kinds.map(kind => ({ area: shape(svg, "path", kind + " area"), line: shape(svg, "path", kind + " line") }));
-  return { svg, curves };
+  return { svg, curves, points: 0 };
 }
 
-// Draws lists of numbers (null where nothing is known), all on one scale from 0 to at least `least`.
-export function draw(chart, lists, least) {
+// Draws lists of numbers (null where nothing is known), all on one scale from 0 to at least `least`, in a frame of `points`.
+export function draw(chart, lists, least, points) {
+  if (chart.points !== points) {
+    chart.points = points;
+    chart.svg.setAttribute("viewBox", "0 0 " + (points - 1) + " 100");
+  }
   let top = least;
   for (const list of lists) for (const n of list) if (n > top) top = n;
   lists.forEach((list, i) => {
-    const first = POINTS - list.length;
+    const first = points - list.length;
     let line = "", area = "", open = false, x = first;
     for (const n of list) {
       if (n === null) {
@@ -56,9 +65,10 @@ export function inspect(chart, tell) {
   cross.setAttribute("y1", 0); cross.setAttribute("y2", 100); cross.setAttribute("visibility", "hidden");
   chart.svg.addEventListener("pointermove", event => {
     const box = chart.svg.getBoundingClientRect();
-    const x = Math.max(0, Math.min(POINTS - 1, Math.round((event.clientX - box.left) / box.width * (POINTS - 1))));
+    const last = Math.max(1, chart.points - 1);
+    const x = Math.max(0, Math.min(last, Math.round((event.clientX - box.left) / box.width * last)));
     cross.setAttribute("x1", x); cross.setAttribute("x2", x); cross.setAttribute("visibility", "visible");
-    tell(POINTS - 1 - x);
+    tell(last - x);
   });
   chart.svg.addEventListener("pointerleave", () => { cross.setAttribute("visibility", "hidden"); tell(null); });
 }

@@ -16,12 +16,13 @@ export function mark(node, state) {
   if (node.dataset.state !== state) node.dataset.state = state;
 }
 
-// Makes the children of `parent` be `items`, in their order, keeping the nodes of those that stay.
-export function sync(parent, items, key, make, update) {
+// Makes the children of `parent` be `items`, in their order, keeping the nodes of those that stay; with `keep` also of those that
+// go, because a search brings them back.
+export function sync(parent, items, key, make, update, keep) {
   const known = parent.nodes || (parent.nodes = new Map());
   const wanted = new Set(items.map(key));
   for (const [name, node] of known) {
-    if (!wanted.has(name)) { node.remove(); known.delete(name); }
+    if (!wanted.has(name)) { node.remove(); if (!keep) known.delete(name); }
   }
   let at = parent.firstElementChild;
   for (const item of items) {

@@ -1,7 +1,7 @@
 // Asks the process for its state and shows it. Everything shown comes from /api/status; nothing is kept elsewhere.
 
 import { ago, bytes, clock, count, el, mark, millis, put, span, sync } from "./format.js";
-import { POINTS, chart, draw, inspect } from "./chart.js";
+import { POINTS, chart, draw, inspect, width } from "./chart.js";
 
 const EVERY = 3000, PATIENCE = 10000, SHOWN = 40;
 const $ = id => document.getElementById(id);
@@ -82,23 +82,28 @@ const lagOf = shard => {
   const parts = [shard.lag_read_seconds, shard.lag_stored_seconds, shard.lag_applied_seconds].filter(n => n !== undefined);
   return parts.length ? parts.reduce((a, b) => a + b) : null;
 };
-const beginning = new Set(["starting", "connecting", "claiming"]);
+const beginning = new Set(["starting", "connecting", "claiming", "paused"]);
 const failing = (about, name) => status.not_ready.find(c => c.about === about && c.name === name);
 const lateFrom = () => Math.min(60, status.ready_lag_seconds / 2);
+
+// A group is as late as what it applies of the shard that waits longest.
+function lateness(about, item) {
+  return about === "shard" ? lagOf(item) : Math.max(0, ...status.shards.map(s => s.lag_applied_seconds || 0));
+}
 
 function stateOf(about, item, name) {
   const wrong = failing(about, name);
   if (wrong) return beginning.has(item.phase) && !item.failure ? "warn" : "bad";
-  return about === "shard" && lagOf(item) > lateFrom() ? "warn" : "good";
+  return lateness(about, item) > lateFrom() ? "warn" : "good";
 }
 
 function wordOf(about, item, name) {
   if (about === "shard" && !item.extracts) return "applied here";
   if (item.phase === "running") {
     if (about === "shard" && !item.connected) return "not connected";
-    return failing(about, name) ? "too late" : about === "shard" && lagOf(item) > lateFrom() ? "behind" : "flowing";
+    return failing(about, name) ? "too late" : lateness(about, item) > lateFrom() ? "behind" : "flowing";
   }
-  return { starting: "starting", connecting: item.failure ? "away" : "connecting", claiming: "waiting for its turn", retrying: "failing", ended: "ended" }[item.phase];
+  return { starting: "starting", connecting: item.failure ? "away" : "connecting", claiming: "waiting for its turn", retrying: "failing", paused: "paused", ended: "ended" }[item.phase] || item.phase;
 }
 
 function stateOfTable(table) {
@@ -166,8 +171,8 @@ function tiles(tables) {
   put($("t-shards-of"), count(sum(s => s.rows_read)) + " rows read");
   const wrong = tables.filter(t => stateOfTable(t) !== "good").length;
   figure($("t-tables"), count(tables.length), tables.length === 1 ? "target" : "targets");
-  mark($("t-tables"), wrong ? "bad" : "good");
-  put($("t-tables-of"), wrong ? wrong + " need you" : status.snapshots.length ? status.snapshots.length + " being read" : "all arriving");
+  mark($("t-tables-of"), wrong ? "bad" : "good");
+  put($("t-tables-of"), wrong ? wrong + (wrong === 1 ? " needs you" : " need you") : status.snapshots.length ? status.snapshots.length + " being read" : "all arriving");
   figure($("t-memory"), ...bytes(status.batch_memory_bytes));
 }
 
@@ -229,14 +234,18 @@ function together(of, add) {
   return all;
 }
 
-let overall = { lag: [], read: [], applied: [], lagTop: 0, rateTop: 0 };
+let overall = { lag: [], read: [], applied: [], lagTop: 0, rateTop: 0 }, frame = POINTS;
 
 function curves() {
   const plus = (a, b) => a + b;
   const lag = together(h => h.lag, Math.max), read = together(h => h.read, plus), applied = together(h => h.applied, plus);
-  overall = { lag, read, applied, lagTop: draw(lagChart, [lag], 2), rateTop: draw(rateChart, [read, applied], 10) };
-  lagChart.svg.setAttribute("aria-label", "Worst lag of the last hour, at most " + span(overall.lagTop));
-  rateChart.svg.setAttribute("aria-label", "Rows a second of the last hour, at most " + count(overall.rateTop));
+  frame = width(lag.length);
+  const minutes = frame * status.history_seconds / 60, spoken = minutes === 60 ? "hour" : minutes + " minutes";
+  overall = { lag, read, applied, lagTop: draw(lagChart, [lag], 5, frame), rateTop: draw(rateChart, [read, applied], 10, frame) };
+  put($("curve-title"), "Last " + spoken);
+  for (const axis of document.querySelectorAll(".axis")) { put(axis.children[0], minutes + " min ago"); put(axis.children[1], String(minutes / 2)); }
+  lagChart.svg.setAttribute("aria-label", "Worst lag of the last " + spoken + ", at most " + span(overall.lagTop));
+  rateChart.svg.setAttribute("aria-label", "Rows a second of the last " + spoken + ", at most " + count(overall.rateTop));
   readouts();
 }
 
@@ -302,14 +311,14 @@ function shards() {
     put(read, count(s.rows_read_per_second)); put(applied, count(s.rows_applied_per_second));
     put(entry, s.head ? count(s.head) : "–"); put(position, s.position);
     if (position.title !== s.position) position.title = s.position;
-    draw(node.chart, [(history.get(s.shard) || { lag: [] }).lag], 2);
+    draw(node.chart, [(history.get(s.shard) || { lag: [] }).lag], 10, frame);
   });
 }
 
 function groups() {
   $("groups").hidden = !status.groups.length;
   sync($("group-rows"), status.groups, g => g.group, g => {
-    const node = row([["name"], [""], ["n", "last merge"], ["n", "took"], ["n", "usually"], ["n", "longest"], ["n", "rows"], ["n", "merges"]]);
+    const node = row([["name"], [""], ["n", "last merge"], ["n", "took"], ["n", "usually"], ["n", "longest"], ["n opt"], ["n opt"]]);
     node.cells_[0].textContent = g.group;
     stateCell(node.cells_[1]);
     return node;
@@ -332,7 +341,7 @@ function showTables() {
   found.sort((a, b) => rank[stateOfTable(a)] - rank[stateOfTable(b)] || (a.target < b.target ? -1 : 1));
   put($("found"), found.length === status.tables.length ? "" : found.length + " of " + status.tables.length);
   sync($("table-rows"), found, t => t.target, t => {
-    const node = row([["name"], [""], ["n lag", "lag"], ["n", "merged"], ["n dim", "last"], ["n dim", "sources"], ["n dim", "verified"]]);
+    const node = row([["name"], [""], ["n lag", "lag"], ["n", "merged"], ["n dim", "last"], ["n dim opt"], ["n dim", "verified"]]);
     node.cells_[0].textContent = t.target; node.cells_[0].title = t.target;
     stateCell(node.cells_[1]);
     return node;
@@ -342,7 +351,7 @@ function showTables() {
     state.show(stateOfTable(t), wordOfTable(t));
     put(lag, span(t.lag_seconds)); put(merged, count(t.rows_applied)); put(last, ago(t.applied_at, status.at));
     put(sources, count(t.origins)); put(verified, t.verified_through ? ago(t.verified_through, status.at) : t.verified ? t.verified + " of " + t.origins : "–");
-  });
+  }, true);
 }
 $("search").addEventListener("input", () => status && showTables());
 $("only").addEventListener("change", () => status && showTables());

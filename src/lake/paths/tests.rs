@@ -14,6 +14,7 @@ fn the_documented_tree() {
     assert_eq!(floor(&shard).as_str(), "log/s01/floor.json");
     assert_eq!(base(&target, 7).as_str(), "base/orders/00000000000000000007.json");
     assert_eq!(request("01J").as_str(), "requests/01J.json");
+    assert_eq!(rebuild(&Target::new("shop.orders")).as_str(), "rebuilds/shop.orders.json");
     assert_eq!(consumer("redshift").as_str(), "consumers/redshift.json");
     let name = DataName::new(&shard, Seq(77), 3, mark());
     assert_eq!(

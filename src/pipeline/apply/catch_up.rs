@@ -5,10 +5,17 @@
 //!
 //! **Parked.** An origin that was parked here has all its rows in the lake. At the beginning of a session it tries once more.
 //!
+//! **Paused.** An origin that an operator paused stands at its first step from then on and does nothing; nor does one that stood
+//! elsewhere for another reason. When it is let go, it goes on from its place.
+//!
 //! **Held.** From a snapshot's beginning on, an origin waits there until the log has the end. Then the chunks are loaded, *all of
 //! them before any change*: a delete leaves no trace in the target, so a chunk that was read before it and stored behind it
 //! would bring the row back. Then follows everything from the beginning on, in which the end is the floor that sweeps what the
 //! chunks did not bring. With `publish = "progressively"` chunks are loaded as they come, and only the changes wait.
+//!
+//! **Swapped.** A snapshot that says so is all there is of its origin: a copy that was made while nobody followed. Its rows and its floor
+//! go in one tick, however large, so readers see one complete copy or the next. What that takes is room in the warehouse's staging; the
+//! tick itself holds the names of the files.
 
 use super::{
     ApplyError,
@@ -31,6 +38,8 @@ pub(super) struct CatchUp {
     phase: Phase,
     /// Stands where the phase is.
     cursor: Option<Cursor>,
+    /// It is a place in a rebuild, which stays when it has come to where the group stands.
+    stays: bool,
 }
 
 #[derive(Debug)]
@@ -42,7 +51,7 @@ enum Phase {
         /// Chunks in front of this place are loaded.
         loaded: LogPosition,
         /// The snapshot that is complete, and the place behind its end.
-        complete: Option<(Seq, LogPosition)>,
+        complete: Option<End>,
         /// The log may have an end that was not looked for.
         look: bool,
     },
@@ -55,6 +64,16 @@ enum Phase {
         /// Why it was parked, to be kept until it arrives.
         reason: String,
     },
+}
+
+/// A snapshot that the log has from its beginning to its end.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    seq: Seq,
+    begun: LogPosition,
+    /// Behind its end.
+    behind: LogPosition,
+    swap: bool,
 }
 
 /// One origin's part of a tick.
@@ -82,18 +101,29 @@ impl CatchUp {
                 Phase::Following { snapshot: hold::followed(&exception.reason), reason: exception.reason.clone() }
             }
         };
-        Self { origin: origin.clone(), stands: exception.position, phase, cursor: None }
+        Self { origin: origin.clone(), stands: exception.position, phase, cursor: None, stays: false }
+    }
+
+    /// The same as a place in a rebuild.
+    pub(super) fn staying(self) -> Self {
+        Self { stays: true, ..self }
     }
 
     /// An origin that a tick has parked.
     pub(super) fn parked(origin: Origin, stands: LogPosition) -> Self {
-        Self { origin, stands, phase: Phase::Parked, cursor: None }
+        Self { origin, stands, phase: Phase::Parked, cursor: None, stays: false }
     }
 
     /// An origin whose snapshot began at `begun`.
     pub(super) fn held(origin: Origin, begun: LogPosition) -> Self {
         let phase = Phase::Held { loaded: begun, complete: None, look: false };
-        Self { origin, stands: begun, phase, cursor: None }
+        Self { origin, stands: begun, phase, cursor: None, stays: false }
+    }
+
+    /// An origin that an operator paused: from `place` on its steps wait.
+    pub(super) fn paused(origin: Origin, place: LogPosition) -> Self {
+        let phase = Phase::Following { snapshot: None, reason: hold::PAUSED.to_owned() };
+        Self { origin, stands: place, phase, cursor: None, stays: false }
     }
 
     pub(super) fn origin(&self) -> &Origin {
@@ -106,6 +136,16 @@ impl CatchUp {
 
     pub(super) fn has_arrived(&self) -> bool {
         matches!(self.phase, Phase::Arrived)
+    }
+
+    /// A snapshot of it is not applied yet.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.phase, Phase::Held { .. })
+    }
+
+    /// It is where the group stands, and stays.
+    pub(super) fn rests(&self, end: LogPosition) -> bool {
+        self.stays && self.stands >= end && matches!(self.phase, Phase::Following { .. })
     }
 
     /// Where the warehouse has it.
@@ -125,8 +165,12 @@ impl CatchUp {
     /// # Errors
     /// What concerns the whole session.
     pub(super) async fn prepare(&mut self, session: &mut Session<'_>) -> Result<Option<Prepared>, ApplyError> {
+        if session.apply.held.borrow().origin(&self.origin).is_some() {
+            return Ok(None);
+        }
         let Some(end) = session.stands(&self.origin.shard) else { return Ok(None) };
         match self.phase {
+            _ if self.rests(end) => Ok(None),
             Phase::Parked | Phase::Arrived => Ok(None),
             Phase::Held { .. } => self.load(session, end).await,
             Phase::Following { .. } => self.follow(session, end).await,
@@ -142,7 +186,8 @@ impl CatchUp {
         let (loaded, complete) = (*loaded, *complete);
         let progressively = session.apply.publish(&self.origin) == Publish::Progressively;
         let (of, limit) = match complete {
-            Some((seq, behind)) => (Some(seq), behind),
+            Some(end) if end.swap && !progressively => return self.swap(session, end).await,
+            Some(end) => (Some(end.seq), end.behind),
             None if progressively => (None, end),
             None => return Ok(None),
         };
@@ -152,7 +197,7 @@ impl CatchUp {
                 self.prepared(Work::default(), None, self.stands, Phase::Following { snapshot, reason })
             }));
         }
-        let scope = Scope::Chunks { origin: self.origin.clone(), of };
+        let scope = Scope::Chunks { origin: self.origin.clone(), of, floor: None };
         let Some((work, reached)) = self.gather(session, loaded, limit, &scope).await? else { return Ok(None) };
         if reached <= loaded {
             return Ok(None);
@@ -164,6 +209,31 @@ impl CatchUp {
         let cursor = self.cursor.take();
         let mut prepared = self.prepared(work, to, self.stands, Phase::Held { loaded: reached, complete, look: false });
         prepared.next.cursor = cursor;
+        Ok(Some(prepared))
+    }
+
+    /// Takes a whole snapshot with its floor.
+    async fn swap(&mut self, session: &mut Session<'_>, end: End) -> Result<Option<Prepared>, ApplyError> {
+        let Some(log_id) = session.log_id(&self.origin.shard) else { return Ok(None) };
+        let Some(target) = session.apply.target(&self.origin) else { return Ok(None) };
+        let scope = Scope::Chunks { origin: self.origin.clone(), of: Some(end.seq), floor: Some(target) };
+        let mut cursor = Cursor::new(self.origin.shard.clone(), log_id, end.begun);
+        let mut work = Work::default();
+        while cursor.position() < end.behind {
+            let before = cursor.position();
+            read_until(session, &mut cursor, end.behind).await?;
+            cursor.take(&mut work, u64::MAX, &scope, &|_| true);
+            if cursor.position() <= before {
+                // The log ends before the snapshot's end: it was cut off, which the group's own reader reports.
+                return Ok(None);
+            }
+        }
+        let (snapshot, reason) = (Some((end.seq, end.begun)), hold::follows(end.seq, end.begun));
+        let to = Exception { kind: ExceptionKind::CatchingUp, position: end.behind, reason: reason.clone() };
+        let phase = Phase::Following { snapshot, reason };
+        let mut prepared = self.prepared(work, Some(Some(to)), end.behind, phase);
+        // A tick that parks it has merged nothing.
+        prepared.again_from = Some(self.stands);
         Ok(Some(prepared))
     }
 
@@ -186,7 +256,7 @@ impl CatchUp {
         let (to, phase) = if begins {
             let phase = Phase::Held { loaded: reached, complete: None, look: true };
             (exception(ExceptionKind::Held, String::new()), phase)
-        } else if reached < end {
+        } else if reached < end || self.stays {
             (exception(ExceptionKind::CatchingUp, reason.clone()), Phase::Following { snapshot, reason })
         } else {
             (None, Phase::Arrived)
@@ -203,7 +273,7 @@ impl CatchUp {
     fn prepared(&self, work: Work, to: Option<Option<Exception>>, stands: LogPosition, phase: Phase) -> Prepared {
         let (origin, from) = (self.origin.clone(), Some(self.stands));
         let change = to.map(|to| ExceptionChange { origin: origin.clone(), from, to });
-        let next = Self { origin, stands, phase, cursor: None };
+        let next = Self { origin, stands, phase, cursor: None, stays: self.stays };
         Prepared { work, change, again_from: None, next }
     }
 
@@ -234,7 +304,7 @@ async fn find_end(
     origin: &Origin,
     begun: LogPosition,
     end: LogPosition,
-) -> Result<Option<(Seq, LogPosition)>, ApplyError> {
+) -> Result<Option<End>, ApplyError> {
     let mut newest = None;
     for number in begun.entry..=end.entry {
         let Some(entry) = session.entry(&origin.shard, number).await? else { break };
@@ -247,9 +317,11 @@ async fn find_end(
                 return Ok(None);
             }
             match step {
-                Step::SnapshotBegin { seq, .. } => newest = Some(*seq),
-                Step::SnapshotEnd { seq, .. } if newest == Some(*seq) => {
-                    return Ok(Some((*seq, LogPosition { entry: number, step: place.step + 1 })));
+                Step::SnapshotBegin { seq, .. } => newest = Some((*seq, place)),
+                Step::SnapshotEnd { seq, swap, .. } => {
+                    let Some((_, begun)) = newest.filter(|(begun, _)| begun == seq) else { continue };
+                    let behind = LogPosition { entry: number, step: place.step + 1 };
+                    return Ok(Some(End { seq: *seq, begun, behind, swap: *swap }));
                 }
                 _ => {}
             }

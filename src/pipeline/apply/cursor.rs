@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     model::{ColumnDefault, Digest, Entry, FileStep, Floor, FloorCause, Origin, Seq, Shard, Step, Target},
+    pipeline::control::Holds,
     warehouse::LogPosition,
 };
 
@@ -55,6 +56,8 @@ pub struct Work {
     pub rows: BTreeMap<Shard, u64>,
     /// Latest source commit time covered, per shard, UTC microseconds.
     pub committed_at: BTreeMap<Shard, i64>,
+    /// Origins that are paused, and their first step that was not taken.
+    pub paused: BTreeMap<Origin, LogPosition>,
     /// Commit times, earliest and latest, of entries whose rows the tick shows, per shard, UTC microseconds.
     pub shows: BTreeMap<Shard, Vec<(i64, i64)>>,
     /// Snapshots that begin, and where: the origin is held from there on.
@@ -72,16 +75,22 @@ pub struct Work {
 impl Work {
     /// Whether there is nothing to stage, merge or change.
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.schemas.is_empty() && self.begun.is_empty() && self.ended.is_empty()
+        let steps = self.tables.is_empty() && self.schemas.is_empty() && self.begun.is_empty() && self.ended.is_empty();
+        steps && self.paused.is_empty()
     }
 }
 
 /// Which steps a cursor takes.
 #[derive(Clone, Debug)]
 pub enum Scope {
-    /// Those of all of the group's origins but these, which have an exception of their own.
-    AllBut(BTreeSet<Origin>),
-    /// Those of one origin that catches up; rows of snapshots are in the target already.
+    /// Those of all of the group's origins but some.
+    AllBut {
+        /// These have an exception of their own.
+        others: BTreeSet<Origin>,
+        /// These are held back by an operator: their first step opens an exception.
+        held: Arc<Holds>,
+    },
+    /// Those of one origin that catches up; rows of the snapshot that is loaded are in the target already.
     Only {
         /// The origin.
         origin: Origin,
@@ -96,6 +105,8 @@ pub enum Scope {
         origin: Origin,
         /// Of this snapshot; of every one where it is not known yet which will be complete.
         of: Option<Seq>,
+        /// Where the rows lie, if the snapshot's floor is to be taken with them.
+        floor: Option<Target>,
     },
 }
 
@@ -205,32 +216,49 @@ impl Work {
         }
     }
 
+    /// Makes it the work of a target's shadow; what is another target's goes.
+    pub(super) fn turn_to_shadow(&mut self, target: &Target) {
+        let own = self.tables.remove(target);
+        self.tables = own.into_iter().map(|work| (target.shadow(), work)).collect();
+        self.schemas.retain(|task| task.target == *target);
+        self.schemas.iter_mut().for_each(|task| task.target = target.shadow());
+    }
+
     /// Takes the step as far as it is the scope's, or says that it has to wait for the next tick.
     fn serve(&mut self, step: &Step, place: LogPosition, scope: &Scope) -> bool {
         match scope {
-            Scope::AllBut(others) => {
+            Scope::AllBut { others, held } => {
                 let origin = step.origin();
-                let excepted = others.contains(origin) || self.begun.contains_key(origin);
+                let paused = self.paused.contains_key(origin);
+                let excepted = others.contains(origin) || self.begun.contains_key(origin) || paused;
                 match step {
+                    // What follows from its place meets the beginning by itself.
+                    Step::SnapshotBegin { .. } if paused => {}
                     Step::SnapshotBegin { .. } => _ = self.begun.entry(origin.clone()).or_insert(place),
                     Step::SnapshotEnd { .. } if excepted => _ = self.ended.insert(origin.clone()),
                     Step::File(file) if excepted && file.ops.s > 0 => _ = self.passed.insert(origin.clone()),
                     _ if excepted => {}
+                    _ if held.origin(origin).is_some() => _ = self.paused.insert(origin.clone(), place),
                     _ => return self.accept(step),
                 }
                 true
             }
             Scope::Only { origin, .. } | Scope::Chunks { origin, .. } if origin != step.origin() => true,
+            Scope::Chunks { of: Some(of), floor: Some(target), .. } => match step {
+                Step::File(file) if file.ops.s > 0 && file.seqs.0 == *of => self.accept(step),
+                Step::SnapshotEnd { origin, seq, .. } if seq == of => self.accept(&floor_of(origin, target, *seq)),
+                _ => true,
+            },
             Scope::Only { target, loaded, .. } => match step {
                 Step::SnapshotBegin { seq, .. } if loaded.is_none_or(|loaded| loaded < *seq) => {
                     self.held = Some(place);
                     false
                 }
-                Step::File(file) if file.ops.s > 0 => true,
-                Step::SnapshotEnd { origin, seq } => {
-                    let (origin, seq, cause) = (origin.clone(), *seq, FloorCause::Snapshot);
-                    let floor = target.clone().map(|target| Floor { origin, target, seq, cause, committed_at: 0 });
-                    floor.is_none_or(|floor| self.accept(&Step::Floor(floor)))
+                // Chunks of the snapshot that is loaded, and of those before it. What was read later is a repair.
+                Step::File(file) if file.ops.s > 0 && loaded.is_some_and(|loaded| file.seqs.0 <= loaded) => true,
+                Step::SnapshotEnd { origin, seq, .. } => {
+                    let floor = target.as_ref().map(|target| floor_of(origin, target, *seq));
+                    floor.is_none_or(|floor| self.accept(&floor))
                 }
                 _ => self.accept(step),
             },
@@ -281,5 +309,11 @@ impl Work {
     }
 }
 
+/// What the end of a snapshot does.
+fn floor_of(origin: &Origin, target: &Target, seq: Seq) -> Step {
+    let (origin, target, cause) = (origin.clone(), target.clone(), FloorCause::Snapshot);
+    Step::Floor(Floor { origin, target, seq, cause, committed_at: 0 })
+}
+
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

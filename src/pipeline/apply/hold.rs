@@ -9,6 +9,9 @@ const LOADED: &str = "rows of its snapshot are loaded up to ";
 const FOLLOWS: &str = "it follows its snapshot ";
 const BEGUN: &str = " that began at ";
 
+/// Why an origin has a place of its own although nothing is wrong with it: an operator paused it, perhaps until just now.
+pub(in crate::pipeline) const PAUSED: &str = "it was paused by an operator";
+
 /// Text of how far a held origin's rows are loaded; empty for not at all.
 pub(super) fn held(begun: LogPosition, loaded: LogPosition) -> String {
     if loaded <= begun { String::new() } else { format!("{LOADED}{}", text(loaded)) }

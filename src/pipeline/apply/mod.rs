@@ -15,11 +15,14 @@ mod files;
 mod hold;
 mod plan;
 mod read_back;
+mod rebuild;
 mod session;
 mod tick;
 mod waiting;
 
 use std::{sync::Arc, time::Duration};
+
+pub(in crate::pipeline) use hold::PAUSED;
 
 use tokio::sync::{Notify, watch};
 
@@ -30,6 +33,7 @@ use crate::{
     config::TableRules,
     lake::{LogError, SchemaError, Schemas, Store, StoreError},
     metrics::{ErrorKind, Metrics, Stage},
+    pipeline::control::Held,
     warehouse::{Warehouse, WarehouseError},
 };
 
@@ -71,6 +75,8 @@ pub struct Apply {
     pub stop: watch::Receiver<bool>,
     /// Becomes true when nothing more will be stored: stop when all is applied.
     pub drain: watch::Receiver<bool>,
+    /// Tables that operators hold back, and parked ones that they want tried again.
+    pub held: Held,
     /// Where figures go.
     pub metrics: Arc<Metrics>,
 }

@@ -1,10 +1,10 @@
 //! What a target is to be: its rule and the schemas of its rows, put together.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     config::{self, KeyScope, TablePolicy},
-    model::{Column, ColumnDefault, table::system},
+    model::{Column, ColumnDefault, TableSchema, table::system},
     warehouse::{
         Deletes, DistKey, KeyMode, Physical, TablePlan, TargetColumn, WarehouseError, can_be_physical_key, encodes,
         join_types,
@@ -67,6 +67,38 @@ impl TablePlan {
             })?;
         }
         Ok(plan)
+    }
+}
+
+impl TablePlan {
+    /// The plan of a target's shadow: the columns and defaults that the target has, even those that the source has no more, with
+    /// the key and, where they cannot be joined, the types of the source's newest schemas.
+    ///
+    /// # Errors
+    /// [`Table`](WarehouseError::Table) when the source tables do not go together.
+    pub(in crate::pipeline) fn of_shadow(
+        rule: &TablePolicy,
+        live: &[TargetColumn],
+        schemas: &[Arc<TableSchema>],
+    ) -> Result<Self, WarehouseError> {
+        let defaults = live.iter().map(|c| (c.column.name.clone(), c.default.clone())).collect();
+        let mut columns: Vec<Column> = live.iter().map(|c| Column { key: None, ..c.column.clone() }).collect();
+        for wanted in schemas.iter().flat_map(|schema| &schema.columns) {
+            let Some(known) = columns.iter_mut().find(|c| c.name == wanted.name) else {
+                columns.push(wanted.clone());
+                continue;
+            };
+            known.key = wanted.key;
+            if join_types(known.ty, wanted.ty).is_none() {
+                known.ty = wanted.ty;
+                known.source.clone_from(&wanted.source);
+            }
+        }
+        let mut plan = Self::begin(rule, &columns, &defaults)?;
+        for schema in schemas {
+            plan = plan.with(&schema.columns, &BTreeMap::new())?;
+        }
+        Ok(Self { target: rule.target.shadow(), ..plan })
     }
 }
 

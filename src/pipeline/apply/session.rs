@@ -13,14 +13,16 @@ use super::{
     catch_up::CatchUp,
     cursor::{Cursor, Scope, Work},
     entries::Entries,
+    hold::PAUSED,
     read_back::{Merged, ReadBack},
+    rebuild::Rebuilds,
     tick::{Targets, Tick},
     waiting::Waiting,
 };
 use crate::{
     backoff::Backoff,
     config::Publish,
-    lake::{Clock as _, LogReader, ReadFrom, SystemClock, WriterId},
+    lake::{Clock as _, LogReader, ReadFrom, SystemClock, WriterId, control::Retry},
     live::Phase,
     metrics::{GroupMetrics, Half},
     model::{Entry, Origin, Shard, Step},
@@ -54,9 +56,13 @@ pub(super) struct Session<'a> {
     /// Entries for those that have exceptions.
     entries: Entries,
     /// Origins that have exceptions.
-    behind: BTreeMap<Origin, CatchUp>,
+    pub(super) behind: BTreeMap<Origin, CatchUp>,
+    /// What is being rebuilt.
+    pub(super) rebuilds: Rebuilds,
     /// The last of them that was served.
     turn: Option<Origin>,
+    /// Wishes to try a parked origin again that were heard.
+    retried: Vec<Retry>,
 }
 
 /// A shard's log as the group reads it.
@@ -94,6 +100,8 @@ pub(super) async fn run(
         readers: BTreeMap::new(),
         entries: Entries::default(),
         turn: None,
+        rebuilds: Rebuilds::of(state.rebuilds.clone()),
+        retried: Vec::new(),
         behind: state.exceptions.iter().map(|(origin, e)| (origin.clone(), CatchUp::of(origin, e))).collect(),
     };
     let worked = session.work(state, backoff).await;
@@ -178,6 +186,7 @@ impl Session<'_> {
                 self.open_logs(&state).await?;
                 looked = Instant::now();
             }
+            self.retry().await?;
             let began = Instant::now();
             let stored = self.stored();
             let tick = self.gather().await?;
@@ -187,15 +196,17 @@ impl Session<'_> {
             let idle_for_long = moved.elapsed() >= IDLE_MOVE.max(self.apply.tick);
             let shows = tick.work.passed.iter().any(|o| self.apply.publish(o) == Publish::Progressively);
             // Origins with exceptions catch up to where the warehouse has the group, so it must have what the cursors passed.
-            let moves = !tick.moves.is_empty() && (idle_for_long || drained || !self.behind.is_empty());
+            let followed = !self.behind.is_empty() || self.rebuilds.under_way();
+            let moves = !tick.moves.is_empty() && (idle_for_long || drained || followed);
             if !tick.work.is_empty() || shows || moves {
                 self.perform(tick).await?;
                 moved = Instant::now();
                 backoff.reset();
-            } else if drained && !self.catch_up().await? {
+            } else if drained && !self.catch_up().await? && !self.rebuild(drained).await? {
                 return Ok(());
             }
-            let more = self.catch_up().await?;
+            let caught_up = self.catch_up().await?;
+            let more = self.rebuild(drained).await? || caught_up;
             self.caught_up(&stored);
             self.tell_waiting();
             if !drained && !more {
@@ -248,7 +259,8 @@ impl Session<'_> {
     async fn gather(&mut self) -> Result<Tick, ApplyError> {
         let mut work = Work::default();
         let mut began = BTreeMap::new();
-        let scope = Scope::AllBut(self.behind.keys().cloned().collect());
+        let held = Arc::clone(&*self.apply.held.borrow());
+        let scope = Scope::AllBut { others: self.behind.keys().cloned().collect(), held };
         let owns = |origin: &Origin| self.apply.owns(origin);
         // Entries may come as fast as they are read: a tick that waited for the end of the log would never begin.
         let until = Instant::now();
@@ -270,23 +282,29 @@ impl Session<'_> {
             reader.cursor.take(&mut work, self.apply.tick_bytes, &scope, &owns);
         }
         let moves = self.readers.iter().filter_map(|(shard, r)| r.next_move(shard, &work)).collect();
-        let exceptions = work.begun.iter().filter_map(|(origin, begun)| self.hold(origin, *begun)).collect();
-        Ok(Tick { work, moves, exceptions, began, again_from: BTreeMap::new() })
+        let begun = work.begun.iter().filter_map(|(origin, begun)| self.hold(origin, *begun));
+        let exceptions = begun.chain(work.paused.iter().map(|(origin, place)| pause(origin, *place))).collect();
+        Ok(Tick { work, moves, exceptions, began, ..Tick::default() })
     }
 
     async fn perform(&mut self, tick: Tick) -> Result<(), ApplyError> {
         let (committed_at, rows) = (tick.work.committed_at.clone(), tick.work.rows.clone());
         let moves = tick.moves.clone();
         let began = tick.began.clone();
+        let opened: Vec<(Origin, Exception)> =
+            tick.exceptions.iter().filter_map(|c| Some((c.origin.clone(), c.to.clone()?))).collect();
         let shows = tick.work.shows.clone();
-        let held: Vec<(Origin, LogPosition)> = {
-            let opened = tick.exceptions.iter().filter_map(|c| Some((c.origin.clone(), c.to.as_ref()?.position)));
-            opened.collect()
-        };
         let ended = tick.work.ended.clone();
         let parked = self.apply.perform(&self.fence, &mut self.number, &mut self.targets, tick).await?;
-        for (origin, begun) in held {
-            self.behind.insert(origin.clone(), CatchUp::held(origin, begun));
+        for (origin, exception) in opened {
+            let behind = match exception.kind {
+                ExceptionKind::Held => CatchUp::held(origin.clone(), exception.position),
+                ExceptionKind::Parked | ExceptionKind::CatchingUp => {
+                    tracing::info!(group = self.apply.group, %origin, "the table is paused: its changes wait in the lake");
+                    CatchUp::paused(origin.clone(), exception.position)
+                }
+            };
+            self.behind.insert(origin, behind);
         }
         for origin in parked {
             let Some(position) = began.get(&origin.shard).copied() else { continue };
@@ -314,7 +332,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn count_parked(&self) {
+    pub(super) fn count_parked(&self) {
         let owned = || self.behind.iter().filter(|(origin, _)| self.apply.owns(origin));
         let parked: BTreeSet<Origin> = owned().filter(|(_, c)| c.is_parked()).map(|(o, _)| o.clone()).collect();
         self.figures.parked(parked.len() as u64);
@@ -332,6 +350,31 @@ impl Session<'_> {
         }
         let to = Exception { kind: ExceptionKind::Held, position: begun, reason: String::new() };
         Some(ExceptionChange { origin: origin.clone(), from: known.map(CatchUp::stands), to: Some(to) })
+    }
+
+    /// Turns to parked origins that an operator wants tried again.
+    async fn retry(&mut self) -> Result<(), ApplyError> {
+        let wishes: Vec<Retry> = {
+            let held = self.apply.held.borrow();
+            let new = |wish: &&Retry| wish.group == self.apply.group && !self.retried.contains(wish);
+            held.retries.iter().filter(new).cloned().collect()
+        };
+        if wishes.is_empty() {
+            return Ok(());
+        }
+        let state = self.apply.warehouse.group_state(&self.apply.place()).await?.unwrap_or_default();
+        for wish in &wishes {
+            let parked = self.behind.get(&wish.origin).is_some_and(CatchUp::is_parked);
+            if let (true, Some(exception)) = (parked, state.exceptions.get(&wish.origin)) {
+                tracing::info!(group = self.apply.group, origin = %wish.origin, "the parked table is tried again");
+                self.behind.insert(wish.origin.clone(), CatchUp::of(&wish.origin, exception));
+            }
+            wish.done(&*self.apply.store).await?;
+        }
+        // Those that are gone from the lake need not be remembered.
+        self.retried = wishes;
+        self.count_parked();
+        Ok(())
     }
 
     /// Brings the origins that have exceptions forward by one tick; answers whether any came forward. They take turns where one tick
@@ -431,11 +474,22 @@ impl Session<'_> {
         self.entries.read(self.apply, shard, &log_id, number).await
     }
 
+    /// Shards whose logs are open.
+    pub(super) fn shards(&self) -> BTreeSet<Shard> {
+        self.readers.keys().cloned().collect()
+    }
+
     /// Where the group stands in a shard's log, for an origin that catches up with it. `None` while the cursor is ahead of what the
     /// warehouse has: it passed over the steps of all origins that have exceptions, and one that arrived behind it would lose them.
     pub(super) fn stands(&self, shard: &Shard) -> Option<LogPosition> {
         self.readers.get(shard).and_then(|r| r.stands.filter(|stands| *stands == r.cursor.position()))
     }
+}
+
+/// The exception of an origin that an operator paused.
+fn pause(origin: &Origin, place: LogPosition) -> ExceptionChange {
+    let to = Exception { kind: ExceptionKind::CatchingUp, position: place, reason: PAUSED.to_owned() };
+    ExceptionChange { origin: origin.clone(), from: None, to: Some(to) }
 }
 
 /// Whether a snapshot begins in the entry.

@@ -16,7 +16,7 @@ use crate::{
     model::{Column, ColumnDefault, Digest, Origin, Target},
     warehouse::{
         Exception, ExceptionChange, ExceptionKind, Fence, Fill, LogPosition, Merge, MergeReport, Move, Outcome,
-        StagedFile, TableFiles, TableMerge, TablePlan, TickId, WarehouseError,
+        RebuildChange, StagedFile, TableFiles, TableMerge, TablePlan, TickId, WarehouseError,
     },
 };
 
@@ -25,7 +25,7 @@ use crate::{
 pub(super) struct Targets {
     /// Schemas that the target is known to hold.
     ensured: BTreeMap<Target, BTreeSet<Digest>>,
-    plans: BTreeMap<Target, TablePlan>,
+    pub(super) plans: BTreeMap<Target, TablePlan>,
 }
 
 /// A tick that is ready to be done.
@@ -35,6 +35,8 @@ pub(super) struct Tick {
     pub(super) moves: Vec<Move>,
     /// Exceptions that end or move with the tick.
     pub(super) exceptions: Vec<ExceptionChange>,
+    /// Places in a rebuild that move with the tick.
+    pub(super) rebuilds: Vec<RebuildChange>,
     /// Where each shard stood before the tick: where a table that is parked now has to continue.
     pub(super) began: BTreeMap<crate::model::Shard, LogPosition>,
     /// Where origins that catch up have to begin anew when they are parked; where they stand, unless named.
@@ -80,6 +82,10 @@ impl Apply {
         target: Target,
         reason: String,
     ) -> Result<(), ApplyError> {
+        if target.shadowed().is_some() {
+            // The rebuild ends, and nobody waits for it.
+            return Err(WarehouseError::Table { target, reason }.into());
+        }
         let group = &self.group;
         tracing::error!(group, %target, reason, "table parked: it stays behind until it is mended and tailwater restarted");
         self.metrics.error(Stage::Warehouse, ErrorKind::Table);
@@ -119,6 +125,7 @@ impl Apply {
             tables: merges.into_values().collect(),
             moves: tick.moves.clone(),
             exceptions: tick.exceptions.clone(),
+            rebuilds: tick.rebuilds.clone(),
         };
         let staged = Instant::now();
         let report = self.merge(&merge).await?;
@@ -136,7 +143,7 @@ impl Apply {
         for table in report.tables.values() {
             figures.changed_rows(table.inserted, table.deleted);
         }
-        for (target, work) in &tick.work.tables {
+        for (target, work) in tick.work.tables.iter().filter(|(target, _)| target.shadowed().is_none()) {
             live.applied(target, work.files.iter().map(|file| file.rows).sum());
             let target = self.metrics.target(target);
             work.files.iter().for_each(|f| target.applied(f.ops));
@@ -232,7 +239,7 @@ impl Apply {
         if targets.ensured.get(target).is_some_and(|known| known.contains(id)) {
             return Ok(Vec::new());
         }
-        let schema = self.schemas.load(target, id).await?;
+        let schema = self.schemas.load(&in_lake(target), id).await?;
         let plan = match targets.plans.get(target) {
             Some(plan) => plan.with(&schema.columns, added)?,
             None => self.plan(target, origin, &schema.columns, added)?,
@@ -260,7 +267,7 @@ impl Apply {
             target: target.clone(),
             reason: format!("no [[table]] rule matches {origin} any more; its rows are in the lake and wait for one"),
         })?;
-        TablePlan::begin(&rule, columns, added)
+        Ok(TablePlan { target: target.clone(), ..TablePlan::begin(&rule, columns, added)? })
     }
 
     async fn staged_files(
@@ -278,15 +285,20 @@ impl Apply {
                 path: file.path.clone(),
                 rows: file.rows,
                 bytes: file.bytes,
-                schema: self.schemas.load(target, &file.schema).await?,
+                schema: self.schemas.load(&in_lake(target), &file.schema).await?,
             });
         }
         Ok(files)
     }
 }
 
+/// Under which name the lake has what a target or its shadow takes from there.
+fn in_lake(target: &Target) -> Target {
+    target.shadowed().unwrap_or_else(|| target.clone())
+}
+
 impl Targets {
-    fn forget(&mut self, target: &Target) {
+    pub(super) fn forget(&mut self, target: &Target) {
         self.ensured.remove(target);
         self.plans.remove(target);
     }

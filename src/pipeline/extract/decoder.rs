@@ -5,6 +5,7 @@
 //! [`Handle::block_on`](tokio::runtime::Handle::block_on).
 
 mod ddl;
+mod poll;
 mod repair;
 mod rows;
 mod snapshot;
@@ -16,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(super) use poll::Polling;
 pub(super) use rows::count_sealed;
 pub(super) use snapshot::{SnapshotState, Snapshots};
 
@@ -92,6 +94,10 @@ pub(super) struct Setup {
     /// Becomes true when the process shall drain.
     pub(super) stop: watch::Receiver<bool>,
     pub(super) snapshots: Snapshots,
+    /// Where nobody follows the binlog: what is read again and again.
+    pub(super) polling: Option<Polling>,
+    /// The log was written in another mode, followed or not.
+    pub(super) changed: bool,
 }
 
 /// When batches are sealed and entries cut.
@@ -158,6 +164,7 @@ pub(super) struct Decoder {
     until: Option<Executed>,
     stop: watch::Receiver<bool>,
     snapshots: Snapshots,
+    polling: Option<Polling>,
     cuts: mpsc::Sender<Cut>,
     runtime: Waits,
 }
@@ -233,14 +240,17 @@ pub(super) fn run(
         until: setup.until,
         stop: setup.stop,
         snapshots: setup.snapshots,
+        polling: setup.polling,
         cuts,
         runtime: Waits { runtime, live: Arc::clone(&live) },
     };
     decoder.know_parked();
+    decoder.change_mode(setup.changed)?;
     if setup.fresh {
         // A shard that begins at `latest` and stops before its first change must not begin later next time.
         decoder.cut(assembler.position())?;
     }
+    decoder.open_polls()?;
     decoder.open_snapshots(&assembler)?;
     decoder.follow(&mut assembler, &mut events)
 }
@@ -370,6 +380,11 @@ impl Decoder {
         self.metrics.read_up_to(committed_at);
     }
 
+    /// Whether everything that was to be read at most is read.
+    fn has_caught_up(&self, assembler: &Assembler) -> bool {
+        self.until.as_ref().is_some_and(|until| assembler.executed().covers(until))
+    }
+
     /// Between transactions: cuts when it is time, and says whether the session is done.
     fn at_rest(&mut self, assembler: &Assembler) -> Result<Option<Ended>, ExtractError> {
         if self.transaction.is_some() || !assembler.at_group_end() {
@@ -378,11 +393,10 @@ impl Decoder {
         if self.snapshots.is_due() {
             self.tend_snapshots(assembler)?;
         }
+        self.tend_polls()?;
         let ended = if *self.stop.borrow() {
             Some(Ended::Stopped)
-        } else if self.snapshots.is_idle()
-            && self.until.as_ref().is_some_and(|until| assembler.executed().covers(until))
-        {
+        } else if self.snapshots.is_idle() && (self.polls_are_done() || self.has_caught_up(assembler)) {
             Some(Ended::CaughtUp)
         } else {
             None
@@ -405,12 +419,14 @@ impl Decoder {
         self.since = None;
         self.last_cut = Instant::now();
         self.last_position = position.clone();
+        let mut after = self.snapshots.take_after();
+        after.extend(self.take_poll_saves());
         let cut = Cut {
             steps: std::mem::take(&mut self.pending),
             position,
             next_seq: self.seq,
             committed_at: self.committed_at.take(),
-            after: self.snapshots.take_after(),
+            after,
         };
         let waiting = Instant::now();
         let sent = self.runtime.block_on(self.cuts.send(cut));

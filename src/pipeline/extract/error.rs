@@ -83,6 +83,15 @@ pub enum ExtractError {
         /// The shard.
         shard: Shard,
     },
+    /// The log has no place in the binlog, because its tables were read without following it.
+    #[error(
+        "shard {shard}: its log was written with mode = \"full\" or \"incremental\" and has no place in the binlog to go on from; \
+         set start = \"snapshot\", which reads all its tables anew, or give the shard another name"
+    )]
+    Unfollowed {
+        /// The shard.
+        shard: Shard,
+    },
     /// A part of Tailwater panicked.
     #[error("{what} failed by a defect of tailwater: {cause}")]
     Panicked {
@@ -117,6 +126,7 @@ impl ExtractError {
             | Self::Assembler(_)
             | Self::RolledBackRows { .. }
             | Self::StatementDml { .. }
+            | Self::Unfollowed { .. }
             | Self::Panicked { .. } => false,
         }
     }
@@ -131,7 +141,9 @@ impl ExtractError {
         match self {
             Self::Connect(_) | Self::Unfit(_) | Self::Start(_) | Self::Stream(_) | Self::Catalog(_) => Stage::Source,
             Self::Snapshot(_) => Stage::Source,
-            Self::Interrupted | Self::StreamEnded | Self::StatementDml { .. } => Stage::Source,
+            Self::Interrupted | Self::StreamEnded | Self::StatementDml { .. } | Self::Unfollowed { .. } => {
+                Stage::Source
+            }
             Self::Log(_) | Self::Schema(_) | Self::Store(_) | Self::CommitterGone => Stage::Lake,
             Self::Assembler(_)
             | Self::Parquet(_)

@@ -22,6 +22,7 @@ mod decoder;
 mod error;
 mod files;
 mod head;
+mod poll;
 mod session;
 mod snapshot;
 mod tables;
@@ -33,13 +34,14 @@ use tokio::sync::{Notify, watch};
 
 pub use error::ExtractError;
 pub use files::Encoders;
+pub(in crate::pipeline) use snapshot::table::compile;
 pub use snapshot::{Parts, SnapshotOptions};
 pub(in crate::pipeline) use tables::policies;
 
 use crate::{
     backoff::Backoff,
     batch::Budget,
-    config::TableRules,
+    config::{self, TableRules},
     lake::{Clock, LogWriter, OpenOptions, Schemas, Store, WriterId, parquet::Form},
     live::Phase,
     metrics::{ErrorKind, Metrics, Stage},
@@ -48,7 +50,7 @@ use crate::{
 };
 
 /// One shard's extractor.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Extract {
     /// The shard.
     pub shard: Shard,
@@ -58,6 +60,8 @@ pub struct Extract {
     pub identity: Identity,
     /// Where a shard without a log begins.
     pub start: StartPoint,
+    /// How tables are asked, where the binlog is not followed.
+    pub polls: Option<config::Polls>,
     /// How tables are read by snapshots.
     pub snapshots: SnapshotOptions,
     /// Which tables are captured.
@@ -114,9 +118,11 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
     let mut stop = extract.stop.clone();
     let shard = extract.metrics.shard(&extract.shard);
     let whereabouts = head::Whereabouts::default();
-    let _watching = head::watch(&extract, whereabouts.clone());
+    // Who does not follow the binlog need not be able to look at it.
+    let _watching = extract.polls.is_none().then(|| head::watch(&extract, whereabouts.clone()));
     let live = extract.metrics.live().shard(&extract.shard);
-    let mut state = State { log: None, sessions: 0, take_over: extract.take_over, whereabouts };
+    let begun = extract.clock.unix_micros();
+    let mut state = State { log: None, sessions: 0, take_over: extract.take_over, begun, whereabouts };
     loop {
         let failed = match attempt(&extract, &mut state, &mut backoff).await {
             Ok(()) => return Ok(()),
@@ -155,6 +161,8 @@ struct State {
     /// Sessions so far: part of file names, so that no session meets what an earlier one left behind.
     sessions: u32,
     take_over: bool,
+    /// When extraction began, by our clock: with `once` tables are asked that were not asked since.
+    begun: i64,
     whereabouts: head::Whereabouts,
 }
 
@@ -165,7 +173,10 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
     live.enter(Phase::Connecting);
     // Each time: the server behind an address may be another one after a failover. Before the log is touched: a source that
     // cannot be read must not fence a writer that can.
-    preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?;
+    match extract.polls {
+        None => preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?,
+        Some(_) => preflight::require_readable(&extract.shard, &extract.address).await?,
+    }
     let conn = extract.address.connect().await?;
     if state.log.is_none() {
         live.enter(Phase::Claiming);
@@ -180,7 +191,8 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
     state.sessions += 1;
     live.claimed(log.number(), log.position(), log.catalog());
     live.enter(Phase::Running);
-    session::run(extract, conn, log, state.sessions, &state.whereabouts, backoff).await?;
+    let number = session::Number { session: state.sessions, begun: state.begun };
+    session::run(extract, conn, log, number, &state.whereabouts, backoff).await?;
     release(state.log.take()).await
 }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
@@ -9,7 +10,7 @@ use tokio::{
 
 use super::{
     Extract, ExtractError, commit,
-    decoder::{self, Ended, Limits, Setup, SnapshotState, Snapshots},
+    decoder::{self, Ended, Limits, Polling, Setup, SnapshotState, Snapshots},
     files::FileMaker,
     head::Whereabouts,
     snapshot::{NEWS, News, readers::Readers},
@@ -21,12 +22,15 @@ use crate::{
         requests::{Request, Waiting},
     },
     metrics::{ErrorKind, Stage},
+    model::Position,
     source::mysql::{
         assembler::Assembler,
         catalog::CatalogReader,
         channel::{self, IN_FLIGHT_BYTES},
         connect::Connection,
+        event::StreamPosition,
         follow::follow,
+        gtid::Executed,
         start::{self, StartPoint},
         table_map::Flavor,
     },
@@ -43,6 +47,15 @@ const REQUESTS: usize = 16;
 /// Cuts between decoder and committer. More than a few would only hold memory that the budget counts anyway.
 const CUTS: usize = 4;
 
+/// Which session this is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number {
+    /// Counted from 1 in this process.
+    pub(super) session: u32,
+    /// When the first one began, UTC microseconds.
+    pub(super) begun: i64,
+}
+
 /// Reads from the log's position until the shard is told to stop or has caught up.
 ///
 /// # Errors
@@ -51,18 +64,25 @@ pub(super) async fn run(
     extract: &Extract,
     mut conn: Connection,
     log: &mut LogWriter,
-    session: u32,
+    Number { session, begun }: Number,
     whereabouts: &Whereabouts,
     backoff: &mut Backoff,
 ) -> Result<(), ExtractError> {
     let fresh = log.position().gtid_set.is_none() && log.position().file.is_none();
     let from = if fresh { extract.start.clone() } else { StartPoint::Resume(log.position().clone()) };
-    let position = start::resolve(&mut conn, &from).await?;
-    let until = if extract.once { Some(start::executed(&mut conn).await?) } else { None };
+    let changed = changes_mode(extract, log, fresh)?;
+    let (position, until) = match extract.polls {
+        Some(_) => (NOWHERE, None),
+        None => {
+            let position = start::resolve(&mut conn, &from).await?;
+            let until = if extract.once { Some(start::executed(&mut conn).await?) } else { None };
+            (position, until)
+        }
+    };
     let flavor = start::flavor(&mut conn).await?;
     // The server may have gone away already; nothing depends on a polite goodbye.
     let _ = conn.disconnect().await;
-    tracing::info!(shard = %extract.shard, entry = log.number(), next_seq = %log.next_seq(), "reading the binlog");
+    tracing::info!(shard = %extract.shard, entry = log.number(), next_seq = %log.next_seq(), binlog = extract.polls.is_none(), "reading the source");
 
     let metrics = Arc::new(extract.metrics.shard(&extract.shard));
     let live = extract.metrics.live().shard(&extract.shard);
@@ -90,7 +110,8 @@ pub(super) async fn run(
             batch_bytes: extract.batch_bytes,
         },
         assembler: Assembler::new(flavor, position.clone(), captured),
-        fresh,
+        fresh: (fresh && extract.polls.is_none()) || changed,
+        changed,
         catalog: log.catalog().clone(),
         next_seq: log.next_seq(),
         xa_rows: open_xa_rows(log),
@@ -106,13 +127,26 @@ pub(super) async fn run(
         until,
         stop: extract.stop.clone(),
         snapshots: snapshots(extract, flavor, news, requests),
+        polling: extract.polls.map(|polls| Polling::new(polls, extract.once.then_some(begun), extract.patience)),
     };
 
     let (sender, receiver) = channel::channel(IN_FLIGHT_BYTES);
     let (cuts, queue) = mpsc::channel(CUTS);
     let shard = extract.shard.to_string();
-    let stream = follow(&shard, &extract.address, &extract.identity, position, sender, extract.patience);
+    let (stream, silent) = match extract.polls {
+        None => {
+            let stream = follow(&shard, &extract.address, &extract.identity, position, sender, extract.patience);
+            (stream.left_future(), None)
+        }
+        // Nothing ever comes, and the decode thread must not take that for an end.
+        Some(_) => (std::future::ready(Ok(())).right_future(), Some(sender)),
+    };
     let decoding = decode_thread(setup, receiver, cuts)?;
+    let decoding = async {
+        let ended = decoding.await;
+        drop(silent);
+        ended
+    };
     let notes = commit::Notes { metrics: &metrics, live: &live };
     let committing = commit::commit_cuts(log, queue, &files, extract, notes, backoff);
 
@@ -125,6 +159,24 @@ pub(super) async fn run(
         (Ok(Ended::Stopped | Ended::CaughtUp), _) => Ok(()),
         (Err(ExtractError::StreamEnded), Err(e)) => Err(e.into()),
         (Err(e), _) => Err(e),
+    }
+}
+
+/// The place in the binlog of a shard that nobody follows.
+const NOWHERE: StreamPosition =
+    StreamPosition { executed: Executed::Untracked, file: String::new(), offset: 0, server_uuid: None };
+
+/// Whether the log was written in another mode: followed and now asked, or the other way round.
+fn changes_mode(extract: &Extract, log: &LogWriter, fresh: bool) -> Result<bool, ExtractError> {
+    if extract.polls.is_some() {
+        return Ok(*log.position() != Position::default());
+    }
+    let changed = fresh && !log.catalog().origins.is_empty();
+    match extract.start {
+        // What was committed since the last round is in no row that was read.
+        _ if !changed => Ok(false),
+        StartPoint::Anchor => Ok(true),
+        _ => Err(ExtractError::Unfollowed { shard: extract.shard.clone() }),
     }
 }
 

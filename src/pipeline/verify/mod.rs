@@ -30,7 +30,7 @@ pub use error::VerifyError;
 
 use super::open;
 use crate::{
-    config::{Config, Pattern, Source, TableRules},
+    config::{Config, Mode, Pattern, Source, TableRules},
     lake::{Clock, Schemas, Store, SystemClock, log, verified::Verified},
     model::{Known, Origin, Shard, TableOutcome, Verification, VerifiedTable},
     source::mysql::checksum::{ChecksumReader, Mark},
@@ -170,6 +170,11 @@ impl Shared<'_> {
         let wanted = self.wanted(&source.shard(), request).await?;
         if wanted.is_empty() {
             return Ok(Vec::new());
+        }
+        if source.mode != Mode::Binlog {
+            let reason = "its source's binlog is not followed, so there is no position at which both sides are to be equal; a round of \
+                          mode = \"full\" makes them equal as of its beginning";
+            return Ok(wanted.iter().map(|w| not_compared(w, reason.to_owned())).collect());
         }
         let (mut reader, mut checksums) = match self.connect(source).await {
             Ok(connections) => connections,

@@ -41,6 +41,7 @@ pub mod checksum;
 pub mod connect;
 pub mod cursor;
 pub mod ddl;
+pub mod discover;
 pub mod event;
 pub mod follow;
 pub mod gtid;

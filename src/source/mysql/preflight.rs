@@ -3,6 +3,7 @@
 //! All problems are told at once, each with the statement that mends it. Privileges are proved by use rather than read from
 //! SHOW GRANTS, which knows nothing of roles and dynamic privileges.
 
+mod polled;
 mod privileges;
 mod settings;
 mod tables;
@@ -12,6 +13,8 @@ mod tests;
 use std::{collections::HashMap, fmt};
 
 use mysql_async::{Conn, Error as DriverFailure, prelude::Queryable};
+
+pub use polled::{Asked, preflight_asked, require_readable};
 
 use super::{
     connect::{Address, ConnectError},

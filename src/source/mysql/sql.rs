@@ -73,6 +73,23 @@ pub(super) const TABLES: &str = concat!(
     " ORDER BY TABLE_SCHEMA, TABLE_NAME"
 );
 
+/// Columns of all tables and views, in their order.
+pub(super) const COLUMNS_OF_ALL: &str = concat!(
+    "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, EXTRA FROM information_schema.COLUMNS \
+     WHERE TABLE_SCHEMA NOT IN ",
+    system_databases!(),
+    " ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
+);
+
+/// Columns of all unique keys, primary keys first; the last says whether the column is whole and never NULL.
+pub(super) const KEYS_OF_ALL: &str = concat!(
+    "SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME, \
+     CAST(NOT (NULLABLE = 'YES' OR COLUMN_NAME IS NULL OR SUB_PART IS NOT NULL) AS CHAR) \
+     FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 AND TABLE_SCHEMA NOT IN ",
+    system_databases!(),
+    " ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX"
+);
+
 /// `(database, table)`
 pub(super) const COLUMNS: &str = "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLLATION_NAME \
      FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
@@ -117,6 +134,18 @@ pub(super) const RETENTION: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN
 /// Amazon RDS and Aurora: how long binlogs are kept; other servers do not have the table.
 pub(super) const RDS_RETENTION: &str =
     "SELECT value FROM mysql.rds_configuration WHERE name = 'binlog retention hours'";
+
+/// Type, NULL, what is done on update, and digits of the second of a column: `(database, table, column)`.
+pub(super) const DECLARED_COLUMN: &str = "SELECT DATA_TYPE, IS_NULLABLE, EXTRA, CAST(DATETIME_PRECISION AS UNSIGNED) \
+     FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME = ?";
+
+/// A row where an index begins with the column: `(database, table, column)`.
+pub(super) const INDEXED_COLUMN: &str = "SELECT CAST(1 AS UNSIGNED) FROM information_schema.STATISTICS \
+     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME = ? AND SEQ_IN_INDEX = 1 LIMIT 1";
+
+/// A row where the primary key is one AUTO_INCREMENT column: `(database, table)`.
+pub(super) const AUTOMATIC_KEY: &str = "SELECT CAST(1 AS UNSIGNED) FROM information_schema.COLUMNS \
+     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_KEY = 'PRI' AND EXTRA LIKE '%auto_increment%' LIMIT 1";
 
 /// Succeeds with the SELECT privilege on the table and reads nothing.
 pub(super) fn may_select(database: &str, table: &str) -> String {

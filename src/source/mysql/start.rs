@@ -202,6 +202,8 @@ pub(super) async fn resolve_latest(conn: &mut Conn) -> Result<StreamPosition, St
 async fn anchor(conn: &mut Conn) -> Result<StreamPosition, StartError> {
     let server_uuid = server_uuid(conn).await?;
     Ok(match visible(conn).await? {
+        // What is said of a source that nobody follows.
+        Visible::Everything => return Err(StartError::NoBinlog),
         Visible::Executed(executed) => {
             // Only for people: reading begins behind the transactions.
             let (file, offset) = files(conn).await?.pop().ok_or(StartError::NoBinlog)?;

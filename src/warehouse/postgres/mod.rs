@@ -20,12 +20,14 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::model::{Target, table::system};
 
 use super::{
-    Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageOutcome, StageReport, StagedFile,
-    TableFiles, TablePlan, TableState, TickId, Warehouse, WarehouseError,
+    Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, RebuildChange, StageOutcome,
+    StageReport, StagedFile, Swap, SwapReport, TableFiles, TablePlan, TableState, TargetColumn, TickId, Warehouse,
+    WarehouseError,
     error::Failure,
     merge,
     plan::Layout,
     session::{Session, Value},
+    shadow,
     sql::{TableSql, list},
     stage::{ColumnLists, StagedRows, casts, outcome},
     state, table,
@@ -285,6 +287,17 @@ impl Warehouse for Postgres {
         result
     }
 
+    async fn preview_table(&self, group: &str, plan: &TablePlan) -> Result<TableState, WarehouseError> {
+        let mut lease = self.lease().await?;
+        let registry = lease.session.query(&sql::state_exists()).await.map(|rows| !rows.is_empty());
+        let result = match registry.map_err(|failure| failure.doing("look for the private tables")) {
+            Ok(registry) => table::preview(&mut lease.session, &self.dialect, group, plan, registry).await,
+            Err(e) => Err(e),
+        };
+        lease.give_back();
+        result
+    }
+
     async fn recall_table(&self, fence: &Fence, target: &Target) -> Result<bool, WarehouseError> {
         let mut lease = self.lease().await?;
         let result = table::recall(&mut lease.session, &self.dialect, fence, target).await;
@@ -345,6 +358,38 @@ impl Warehouse for Postgres {
         if result.is_err() {
             session.staged = staged;
         }
+        lease.give_back();
+        result
+    }
+
+    async fn columns(&self, fence: &Fence, target: &Target) -> Result<Option<Vec<TargetColumn>>, WarehouseError> {
+        let mut lease = self.lease().await?;
+        let result = table::recall(&mut lease.session, &self.dialect, fence, target).await;
+        lease.give_back();
+        Ok(result?.map(|layout| layout.columns))
+    }
+
+    async fn drop_shadow(
+        &self,
+        fence: &Fence,
+        target: &Target,
+        rebuilds: &[RebuildChange],
+    ) -> Result<(), WarehouseError> {
+        let mut lease = self.lease().await?;
+        let result = shadow::discard(&mut lease.session, &self.dialect, fence, target, rebuilds).await;
+        lease.inner.layouts.remove(&target.shadow());
+        lease.give_back();
+        result
+    }
+
+    async fn swap(&self, swap: &Swap) -> Result<SwapReport, WarehouseError> {
+        let mut lease = self.lease().await?;
+        let result = shadow::swap(&mut lease.session, &self.dialect, swap).await;
+        let result = result.map(|(layout, report)| {
+            lease.inner.layouts.remove(&swap.target.shadow());
+            lease.inner.layouts.insert(swap.target.clone(), layout);
+            report
+        });
         lease.give_back();
         result
     }

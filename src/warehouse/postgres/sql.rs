@@ -4,9 +4,9 @@ use crate::{
     model::{ColumnType, Target},
     warehouse::{
         definition::Naming,
-        plan::Place,
+        plan::{Layout, Place},
         session::Statement,
-        sql::{Dialect, quote, quoted_place, text_literal},
+        sql::{Dialect, TableSql, list, private_name, quote, quoted_place, text_literal},
     },
 };
 
@@ -27,6 +27,9 @@ pub(crate) struct PostgresDialect {
 
 impl Naming for PostgresDialect {
     fn place(&self, target: &Target) -> Result<Place, String> {
+        if let Some(target) = target.shadowed() {
+            return Ok(Place { schema: Some(PRIVATE.to_owned()), table: private_name("rebuild", &target) });
+        }
         let (schema, table) = match target.as_str().split_once('.') {
             None => (self.schema.as_str(), target.as_str()),
             Some(parts) => parts,
@@ -134,6 +137,50 @@ impl Dialect for PostgresDialect {
 
     fn limit_lock_wait(&self) -> Option<Statement> {
         Some(Statement::new(format!("SET LOCAL lock_timeout = {}", text_literal(LOCK_WAIT))))
+    }
+
+    fn attached(&self, place: &Place) -> Statement {
+        // Names of the primary key, which was named by the server.
+        Statement::new(
+            "SELECT k.conname::text FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid \
+             JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND k.contype = 'p'",
+        )
+        .bind(place.schema.as_deref())
+        .bind(place.table.as_str())
+    }
+
+    fn reshape(
+        &self,
+        sql: &TableSql<'_>,
+        known: &Layout,
+        missing: &[Statement],
+        attached: &[String],
+    ) -> (Vec<Statement>, Vec<Statement>) {
+        let (to, table) = (sql.layout, &sql.target);
+        let alter = |action: String| Statement::new(format!("ALTER TABLE {table} {action}"));
+        let mut before: Vec<Statement> =
+            attached.iter().map(|key| alter(format!("DROP CONSTRAINT {}", quote(key)))).collect();
+        let (had, has) = (known.system(), to.system());
+        before.extend(had.iter().filter(|c| !has.contains(c)).map(|c| alter(format!("DROP COLUMN {}", quote(c)))));
+        before.extend(has.iter().filter(|c| !had.contains(c)).map(|c| alter(format!("ADD COLUMN {}", sql.system(c)))));
+        before.extend_from_slice(missing);
+        for column in &to.columns {
+            let name = &column.column.name;
+            let Some(was) = known.column(name) else { continue };
+            let ty = types::column_type(column.column.ty, to.is_key(name));
+            let quoted = quote(name);
+            if ty != types::column_type(was.column.ty, known.is_key(name)) {
+                before.push(alter(format!("ALTER COLUMN {quoted} DROP DEFAULT")));
+                before.push(alter(format!("ALTER COLUMN {quoted} TYPE {ty} USING NULL")));
+            }
+            if known.is_key(name) && !to.is_key(name) {
+                before.push(alter(format!("ALTER COLUMN {quoted} DROP NOT NULL")));
+            }
+        }
+        if !to.append_only() {
+            before.push(alter(format!("ADD PRIMARY KEY ({})", list(to.physical_key()))));
+        }
+        (before, Vec::new())
     }
 }
 

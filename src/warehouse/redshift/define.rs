@@ -20,7 +20,7 @@ use crate::{
 use super::{
     errors::{Class, Trouble, has_dependents, has_that_size},
     group,
-    script::{About, Channel, Halt, Script, Sql, query},
+    script::{About, Answer, Channel, Halt, Script, Sql, query},
     sql::{
         Names, catalog,
         state::GroupTables,
@@ -42,8 +42,7 @@ pub(crate) async fn ensure(
 ) -> Result<(Layout, TableState), WarehouseError> {
     let place = definition::place(names, plan)?;
     group::look(channel, names, fence).await?;
-    let mut table =
-        Table { channel, names, fence, target: &plan.target, tables: GroupTables::new(names, &fence.group) };
+    let mut table = Table::new(channel, names, fence, &plan.target);
     let registered = table.registered().await?;
     let columns = table.columns(&place).await?;
     let change = definition::decide(names, fence, plan, place, &Found { registered, columns, key: None })?;
@@ -56,6 +55,24 @@ pub(crate) async fn ensure(
     Ok((change.layout, state))
 }
 
+/// What [`ensure`] would do for `group`. Changes nothing.
+pub(crate) async fn preview(
+    channel: &mut dyn Channel,
+    names: &Names,
+    group: &str,
+    plan: &TablePlan,
+) -> Result<TableState, WarehouseError> {
+    let place = definition::place(names, plan)?;
+    let nobody = Fence { group: group.to_owned(), epoch: 0 };
+    let tables = GroupTables::new(names, group);
+    let registry =
+        group::exists(channel, names, &tables).await.map_err(|t| t.failure.doing("look for the private tables"))?;
+    let mut table = Table { channel, names, fence: &nobody, target: &plan.target, tables };
+    let registered = if registry { table.registered().await? } else { None };
+    let columns = table.columns(&place).await?;
+    definition::preview(names, group, plan, place, &Found { registered, columns, key: None })
+}
+
 /// The layout of a target that was made before, `None` when there is none.
 pub(crate) async fn recall(
     channel: &mut dyn Channel,
@@ -64,7 +81,7 @@ pub(crate) async fn recall(
     target: &Target,
 ) -> Result<Option<Layout>, WarehouseError> {
     let place = names.place(target).map_err(|reason| WarehouseError::table(target, reason))?;
-    let mut table = Table { channel, names, fence, target, tables: GroupTables::new(names, &fence.group) };
+    let mut table = Table::new(channel, names, fence, target);
     let Some((group, json)) = table.registered().await? else { return Ok(None) };
     definition::known(fence, target, place, (&group, &json)).map(Some)
 }
@@ -78,13 +95,13 @@ pub(crate) async fn look(
     // The registry is one for all groups.
     let nobody = Fence { group: String::new(), epoch: 0 };
     let place = names.place(target).map_err(|reason| WarehouseError::table(target, reason))?;
-    let tables = GroupTables::new(names, &nobody.group);
-    let mut table = Table { channel, names, fence: &nobody, target, tables };
+    let mut table = Table::new(channel, names, &nobody, target);
     let Some((_, json)) = table.registered().await? else { return Ok(None) };
     definition::layout(target, place, &json).map(Some)
 }
 
-struct Table<'a> {
+/// One target on one connection.
+pub(super) struct Table<'a> {
     channel: &'a mut dyn Channel,
     names: &'a Names,
     fence: &'a Fence,
@@ -92,7 +109,11 @@ struct Table<'a> {
     tables: GroupTables,
 }
 
-impl Table<'_> {
+impl<'a> Table<'a> {
+    pub(super) fn new(channel: &'a mut dyn Channel, names: &'a Names, fence: &'a Fence, target: &'a Target) -> Self {
+        Self { channel, names, fence, target, tables: GroupTables::new(names, &fence.group) }
+    }
+
     fn refuse(&self, reason: impl Into<String>) -> WarehouseError {
         WarehouseError::table(self.target, reason)
     }
@@ -106,7 +127,7 @@ impl Table<'_> {
     }
 
     /// Group and definition in the registry, whose pieces are put together.
-    async fn registered(&mut self) -> Result<Option<(String, String)>, WarehouseError> {
+    pub(super) async fn registered(&mut self) -> Result<Option<(String, String)>, WarehouseError> {
         let rows = self.query(self.tables.registered(self.target.as_str())).await?;
         let mut found: Option<(String, String)> = None;
         for row in &rows {
@@ -118,7 +139,7 @@ impl Table<'_> {
         Ok(found)
     }
 
-    async fn columns(&mut self, place: &Place) -> Result<Vec<String>, WarehouseError> {
+    pub(super) async fn columns(&mut self, place: &Place) -> Result<Vec<String>, WarehouseError> {
         let rows = self.query(catalog::columns_of(place)).await?;
         Ok(rows.iter().filter_map(|row| row.first()?.text().map(str::to_owned)).collect())
     }
@@ -127,8 +148,8 @@ impl Table<'_> {
         About::Table(self.target.clone())
     }
 
-    async fn create(&mut self, change: &Change) -> Result<(), WarehouseError> {
-        let layout = &change.layout;
+    /// Creates the schema of the target where it is missing.
+    pub(super) async fn make_schema(&mut self, layout: &Layout) -> Result<(), WarehouseError> {
         let schema = layout.place.schema.clone().unwrap_or_default();
         if self.query(catalog::schema_exists(&schema)).await?.is_empty() {
             self.channel
@@ -136,6 +157,12 @@ impl Table<'_> {
                 .await
                 .map_err(|t| self.failed(t.failure))?;
         }
+        Ok(())
+    }
+
+    async fn create(&mut self, change: &Change) -> Result<(), WarehouseError> {
+        let layout = &change.layout;
+        self.make_schema(layout).await?;
         let folded = self.names.folded(&layout.place);
         if let Some(row) = self.query(self.tables.registered_at(&folded)).await?.first() {
             let other = row.first().and_then(Value::text).unwrap_or("?");
@@ -161,7 +188,7 @@ impl Table<'_> {
         script
     }
 
-    fn register(&self, script: &mut Script, layout: &Layout) {
+    pub(super) fn register(&self, script: &mut Script, layout: &Layout) {
         let (target, folded) = (self.target.as_str(), self.names.folded(&layout.place));
         for statement in self.tables.register(target, &folded, &self.fence.group, &Definition::json(layout)) {
             script.push(&self.about(), statement);
@@ -229,9 +256,14 @@ impl Table<'_> {
         }
     }
 
-    async fn transact(&mut self, script: &Script) -> Result<(), WarehouseError> {
+    pub(super) async fn transact(&mut self, script: &Script) -> Result<(), WarehouseError> {
+        self.answers(script).await.map(drop)
+    }
+
+    /// Runs the script; answers what its statements said.
+    pub(super) async fn answers(&mut self, script: &Script) -> Result<Vec<Answer>, WarehouseError> {
         let halt = match self.channel.transact(script).await {
-            Ok(_) => return Ok(()),
+            Ok(answers) => return Ok(answers),
             Err(halt) => halt,
         };
         match halt {
@@ -239,6 +271,9 @@ impl Table<'_> {
                 group::look(&mut *self.channel, self.names, self.fence).await?;
                 let crossed = Trouble::new(FailureKind::Transient, Class::Conflict, "the fence moved and came back");
                 Err(self.failed(crossed.failure))
+            }
+            Halt::Unmet { about: About::Position, otherwise, .. } => {
+                Err(self.failed(Failure::new(FailureKind::Transient, otherwise)))
             }
             Halt::Unmet { otherwise, .. } => Err(self.refuse(otherwise)),
             Halt::Failed { trouble, .. } if has_dependents(&trouble.failure) => Err(self.refuse(format!(

@@ -44,7 +44,7 @@ fn crossed(trouble: &Trouble) -> bool {
 }
 
 /// Whether the fence is there, which is made last.
-async fn exists(channel: &mut dyn Channel, names: &Names, tables: &GroupTables) -> Result<bool, Trouble> {
+pub(super) async fn exists(channel: &mut dyn Channel, names: &Names, tables: &GroupTables) -> Result<bool, Trouble> {
     let found = query(channel, catalog::tables_of(&names.private, &tables.fence_name)).await?;
     if found.is_empty() {
         return Ok(false);

@@ -86,10 +86,7 @@ impl Context<'_> {
             script.count(&About::Position, count, expected, "a watermark stands elsewhere");
             script.push(&About::Position, statement);
         }
-        for (count, expected, statement) in merge.exceptions.iter().filter_map(|c| tables.change_exception(c)) {
-            script.count(&About::Position, count, expected, "an exception stands elsewhere");
-            script.push(&About::Position, statement);
-        }
+        tables.change_exceptions(&mut script, &merge.exceptions, &merge.rebuilds);
         for table in &merge.tables {
             self.table(&mut script, &merge.tick, table)?;
         }

@@ -29,6 +29,7 @@ mod options;
 mod pool;
 mod rows;
 mod script;
+mod shadow;
 pub(in crate::warehouse) mod sql;
 mod stage;
 mod types;
@@ -52,8 +53,9 @@ use tokio::{
 use crate::{lake::Store, model::Target};
 
 use super::{
-    Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, StageOutcome, TableFiles, TableMerge,
-    TablePlan, TableState, TickId, Warehouse, WarehouseError, plan::Layout,
+    Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, RebuildChange, StageOutcome, Swap,
+    SwapReport, TableFiles, TableMerge, TablePlan, TableState, TargetColumn, TickId, Warehouse, WarehouseError,
+    plan::Layout,
 };
 use errors::{Class, Trouble};
 pub use options::{CopyAccess, DataApiTarget, Login, RedshiftOptions, TlsMode};
@@ -242,6 +244,11 @@ impl Redshift {
             .iter()
             .find(|c| state.exceptions.get(&c.origin).map(|e| e.position) != c.from)
             .map(|c| &c.origin.shard);
+        let rebuilt = merge.rebuilds.iter().find(|r| {
+            let places = state.rebuilds.get(&r.target);
+            places.and_then(|places| places.get(&r.change.origin)).map(|e| e.position) != r.change.from
+        });
+        let other = other.or(rebuilt.map(|r| &r.change.origin.shard));
         let Some(shard) = wrong.or(other) else {
             return WarehouseError::fatal("agree with itself about where a shard stands");
         };
@@ -350,6 +357,13 @@ impl Warehouse for Redshift {
         state
     }
 
+    async fn preview_table(&self, group: &str, plan: &TablePlan) -> Result<TableState, WarehouseError> {
+        let mut lease = self.lease().await?;
+        let state = define::preview(lease.channel.as_mut(), &self.names, group, plan).await;
+        lease.give_back();
+        state
+    }
+
     async fn recall_table(&self, fence: &Fence, target: &Target) -> Result<bool, WarehouseError> {
         let mut lease = self.lease().await?;
         let recalled = define::recall(lease.channel.as_mut(), &self.names, fence, target).await;
@@ -401,6 +415,38 @@ impl Warehouse for Redshift {
             Err((error, Some(target))) => Err(inner.unforeseen(&target, error)),
             Err((error, None)) => Err(error),
         }
+    }
+
+    async fn columns(&self, fence: &Fence, target: &Target) -> Result<Option<Vec<TargetColumn>>, WarehouseError> {
+        let mut lease = self.lease().await?;
+        let recalled = define::recall(lease.channel.as_mut(), &self.names, fence, target).await;
+        lease.give_back();
+        Ok(recalled?.map(|layout| layout.columns))
+    }
+
+    async fn drop_shadow(
+        &self,
+        fence: &Fence,
+        target: &Target,
+        rebuilds: &[RebuildChange],
+    ) -> Result<(), WarehouseError> {
+        let mut lease = self.lease().await?;
+        let dropped = shadow::discard(lease.channel.as_mut(), &self.names, fence, target, rebuilds).await;
+        lease.inner.layouts.remove(&target.shadow());
+        lease.give_back();
+        dropped
+    }
+
+    async fn swap(&self, swap: &Swap) -> Result<SwapReport, WarehouseError> {
+        let mut lease = self.lease().await?;
+        let swapped = shadow::swap(lease.channel.as_mut(), &self.names, swap).await;
+        let report = swapped.map(|(layout, report)| {
+            lease.inner.layouts.remove(&swap.target.shadow());
+            lease.inner.layouts.insert(swap.target.clone(), layout);
+            report
+        });
+        lease.give_back();
+        report
     }
 
     async fn checksums(&self) -> Result<Box<dyn Checksums>, WarehouseError> {

@@ -4,9 +4,9 @@ use crate::{
     model::{ColumnType, Target},
     warehouse::{
         definition::Naming,
-        plan::Place,
+        plan::{Layout, Place},
         session::Statement,
-        sql::{Dialect, quote, text_literal},
+        sql::{Dialect, TableSql, private_name, quote, text_literal},
     },
 };
 
@@ -22,6 +22,9 @@ pub(crate) struct SqliteDialect;
 
 impl Naming for SqliteDialect {
     fn place(&self, target: &Target) -> Result<Place, String> {
+        if let Some(target) = target.shadowed() {
+            return Ok(Place { schema: None, table: format!("{PRIVATE}{}", private_name("rebuild", &target)) });
+        }
         let table = target.as_str().replacen('.', "_", 1);
         if table.is_empty() || table.contains(['.', '\0']) {
             return Err("a target is called [schema.]table; rename it".to_owned());
@@ -116,6 +119,28 @@ impl Dialect for SqliteDialect {
 
     fn limit_lock_wait(&self) -> Option<Statement> {
         None
+    }
+
+    fn attached(&self, place: &Place) -> Statement {
+        // Indexes and triggers of others; what belongs to a constraint has no text.
+        Statement::new(
+            "SELECT sql FROM sqlite_schema WHERE type IN ('index', 'trigger') AND tbl_name = $1 COLLATE NOCASE \
+             AND sql IS NOT NULL",
+        )
+        .bind(place.table.as_str())
+    }
+
+    /// A table's key and types are fixed here, so it is made anew under its name, with the indexes and triggers that it had.
+    /// Views refer to it by its name.
+    fn reshape(
+        &self,
+        sql: &TableSql<'_>,
+        _: &Layout,
+        _: &[Statement],
+        attached: &[String],
+    ) -> (Vec<Statement>, Vec<Statement>) {
+        let before = vec![Statement::new(format!("DROP TABLE {}", sql.target)), sql.create(false)];
+        (before, attached.iter().map(Statement::new).collect())
     }
 }
 

@@ -2,14 +2,43 @@
 
 pub(crate) mod sql;
 
-use crate::model::{Origin, Shard};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use crate::model::{Origin, Shard, Target};
 
 use super::{
     error::{Failure, WarehouseError},
-    group::{Claim, ExceptionChange, ExceptionKind, Fence, GroupState, LogPosition, Move, Watermark},
+    group::{Claim, ExceptionChange, ExceptionKind, Fence, GroupState, LogPosition, Move, RebuildChange, Watermark},
     session::{Session, Value},
     sql::Dialect,
 };
+
+/// What the key of an origin's place in a rebuild begins with. Texts of origins never begin with a colon.
+const REBUILD: &str = ":rebuild:";
+/// What is percent-encoded in the target's name there: the separator and the escape itself.
+const TARGET: &AsciiSet = &CONTROLS.add(b'%').add(b':');
+
+/// Key of the place of an origin in the rebuild of a target, among the exceptions.
+pub(crate) fn rebuild_key(target: &Target, origin: &Origin) -> String {
+    format!("{REBUILD}{}:{origin}", utf8_percent_encode(target.as_str(), TARGET))
+}
+
+/// Takes a key of the exceptions apart: an origin, and the target in whose rebuild it has this place.
+fn read_key(key: &str) -> Option<(Option<Target>, Origin)> {
+    let Some(rest) = key.strip_prefix(REBUILD) else { return Some((None, key.parse().ok()?)) };
+    let (target, origin) = rest.split_once(':')?;
+    let target = percent_decode_str(target).decode_utf8().ok()?;
+    Some((Some(Target::new(target)), origin.parse().ok()?))
+}
+
+/// All changes of exceptions, each with its key.
+pub(crate) fn keyed<'a>(
+    exceptions: &'a [ExceptionChange],
+    rebuilds: &'a [RebuildChange],
+) -> impl Iterator<Item = (String, &'a ExceptionChange)> {
+    let own = exceptions.iter().map(|change| (change.origin.to_string(), change));
+    own.chain(rebuilds.iter().map(|r| (rebuild_key(&r.target, &r.change.origin), &r.change)))
+}
 
 /// Ends the transaction: commits what succeeded, undoes what failed.
 pub(crate) async fn finish<T>(
@@ -130,8 +159,12 @@ pub(crate) fn assemble(
         state.watermarks.insert(shard, Watermark { log_id: log_id.clone(), position });
     }
     for row in exceptions {
-        let (origin, exception) = exception(row)?;
-        state.exceptions.insert(origin, exception);
+        let (target, origin, exception) = exception(row)?;
+        let places = match target {
+            None => &mut state.exceptions,
+            Some(target) => state.rebuilds.entry(target).or_default(),
+        };
+        places.insert(origin, exception);
     }
     Some(state)
 }
@@ -140,14 +173,15 @@ fn position(entry: &Value, step: &Value) -> Option<LogPosition> {
     Some(LogPosition { entry: u64::try_from(entry.int()?).ok()?, step: u64::try_from(step.int()?).ok()? })
 }
 
-fn exception(row: &[Value]) -> Option<(Origin, super::Exception)> {
-    let [origin, kind, entry, step, reason] = row else { return None };
+fn exception(row: &[Value]) -> Option<(Option<Target>, Origin, super::Exception)> {
+    let [key, kind, entry, step, reason] = row else { return None };
     let exception = super::Exception {
         kind: kind_of(kind.text()?)?,
         position: position(entry, step)?,
         reason: reason.text()?.to_owned(),
     };
-    Some((origin.text()?.parse().ok()?, exception))
+    let (target, origin) = read_key(key.text()?)?;
+    Some((target, origin, exception))
 }
 
 fn kind_of(text: &str) -> Option<ExceptionKind> {
@@ -184,21 +218,21 @@ pub(crate) async fn move_watermarks(
     Ok(())
 }
 
-/// Changes the exceptions: exactly one row each.
+/// Changes the exceptions and the places in rebuilds: exactly one row each.
 pub(crate) async fn change_exceptions(
     session: &mut dyn Session,
     d: &dyn Dialect,
     group: &str,
-    changes: &[ExceptionChange],
+    exceptions: &[ExceptionChange],
+    rebuilds: &[RebuildChange],
 ) -> Result<(), WarehouseError> {
-    for change in changes {
-        let origin = change.origin.to_string();
+    for (key, change) in keyed(exceptions, rebuilds) {
         let statement = match (&change.from, &change.to) {
             (None, None) => continue,
-            (None, Some(e)) => sql::open_exception(d, group, &origin, kind_text(e.kind), e.position, &e.reason),
-            (Some(from), None) => sql::close_exception(d, group, &origin, *from),
+            (None, Some(e)) => sql::open_exception(d, group, &key, kind_text(e.kind), e.position, &e.reason),
+            (Some(from), None) => sql::close_exception(d, group, &key, *from),
             (Some(from), Some(e)) => {
-                sql::move_exception(d, group, &origin, kind_text(e.kind), *from, (e.position, &e.reason))
+                sql::move_exception(d, group, &key, kind_text(e.kind), *from, (e.position, &e.reason))
             }
         };
         let changed = session.execute(&statement).await.map_err(|f| f.doing("change an exception"))?;
@@ -217,4 +251,21 @@ async fn stands_elsewhere(
 ) -> Result<WarehouseError, WarehouseError> {
     let found = read(session, d, group).await?.and_then(|mut s| s.watermarks.remove(shard));
     Ok(WarehouseError::Moved { group: group.to_owned(), shard: shard.clone(), found })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_in_rebuilds_lie_beside_exceptions() {
+        let origin = Origin::new(&Shard::new("eu:1"), "shop.07", "orders");
+        assert_eq!(read_key(&origin.to_string()), Some((None, origin.clone())));
+        for target in ["shop.orders", "a:b%c", "ü"] {
+            let target = Target::new(target);
+            assert_eq!(read_key(&rebuild_key(&target, &origin)), Some((Some(target), origin.clone())));
+        }
+        assert_eq!(read_key(":rebuild:shop.orders"), None);
+    }
 }

@@ -213,6 +213,11 @@ pub(crate) fn register(d: &dyn Dialect, target: &str, place: &str, group: &str, 
     .bind(definition)
 }
 
+/// Forgets a target.
+pub(crate) fn unregister(d: &dyn Dialect, target: &str) -> Statement {
+    Statement::new(format!("DELETE FROM {} WHERE target = $1", d.private(REGISTRY))).bind(target)
+}
+
 /// Remembers a target's new definition.
 pub(crate) fn redefine(d: &dyn Dialect, target: &str, definition: &str) -> Statement {
     Statement::new(format!(

@@ -79,7 +79,7 @@ fn sample() -> Entry {
             committed_at: 1_795_219_201_000_000,
         }),
         Step::SnapshotBegin { origin: origin(), seq: seq(31) },
-        Step::SnapshotEnd { origin: origin(), seq: seq(31) },
+        Step::SnapshotEnd { origin: origin(), seq: seq(31), swap: false },
         Step::NeedsSnapshot {
             origin: origin(),
             target: target.clone(),

@@ -1,4 +1,5 @@
 //! The HTTP port of a running program.
 
 pub(super) mod client;
+mod page;
 pub(super) mod serve;

@@ -1,8 +1,9 @@
 //! A pipeline from MariaDB: its anchor is the place of a consistent read.
 
-use std::{fs, thread, time::Duration, time::Instant};
+use std::{fs, path::Path, thread, time::Duration, time::Instant};
 
 use anyhow::{Result, bail};
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use tailwater_proof::compare::{Table, Warehouse, compare};
 use tailwater_proof::program::{Program, Running};
 use tailwater_proof::workload::Shard;
@@ -59,5 +60,25 @@ fn mariadb_is_read_whole_and_followed() -> Result<()> {
     program.complete(&["snapshot", "--table", "shop.*"], LIMIT)?;
     server.sql("INSERT INTO shop.orders VALUES (999, 'x', NULL, NULL, NULL)")?;
     becomes_equal(&mut running)?;
+    verify_finds(&program, &runtime, &server, folder.path())?;
     running.terminate(LIMIT)
+}
+
+/// Checksums of MariaDB are those of SQLite, and one value that differs is found.
+fn verify_finds(program: &Program, runtime: &Runtime, server: &MariaDb, folder: &Path) -> Result<()> {
+    let verify = |code: i32| -> Result<()> {
+        let mut running = program.start(&["verify", "--at", "now", "--patience", "60s"])?;
+        let status = running.wait(LIMIT)?;
+        anyhow::ensure!(status.code() == Some(code), "verify ended with {status}, not {code}:\n{}", running.said());
+        Ok(())
+    };
+    server.sql("UPDATE shop.orders SET amount = amount + 1 WHERE id = 77")?;
+    verify(0)?;
+    let spoil = "UPDATE shop_orders SET amount = '0.01' WHERE id = 77";
+    runtime.block_on(async {
+        let options = SqliteConnectOptions::new().filename(folder.join("warehouse.db")).busy_timeout(LIMIT);
+        sqlx::query(spoil).execute(&mut options.connect().await?).await?;
+        anyhow::Ok(())
+    })?;
+    verify(1)
 }

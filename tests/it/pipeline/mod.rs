@@ -3,6 +3,7 @@
 //! Servers are shared by the tests, databases and pipelines are each test's own. Every test ends
 //! with a comparison that shares no code with Tailwater.
 
+mod control;
 mod definitions;
 mod down;
 mod http;
@@ -10,6 +11,8 @@ mod keys;
 mod long_values;
 mod mariadb;
 mod metrics;
+mod plan;
+mod rebuild;
 mod scene;
 mod schema;
 mod snapshot;

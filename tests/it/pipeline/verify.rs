@@ -73,7 +73,8 @@ impl Answer {
 }
 
 fn every_type(engine: Engine) -> Result<()> {
-    let scene = Setup::new("verify_types").to(engine).one_shard().start()?;
+    // Values that Redshift cuts are looked at again, which waits for all that the source has written.
+    let scene = Setup::new("verify_types").to(engine).one_shard().own_servers().start()?;
     let types = types()?;
     let names = tables_of_types(&scene, &types)?;
     scene.once()?;
@@ -81,10 +82,14 @@ fn every_type(engine: Engine) -> Result<()> {
     let answer = verify(&scene, &[])?;
     answer.is_equal().with_context(|| list.join(", "))?;
     ensure!(answer.report["tables"].as_array().map(Vec::len) == Some(names.len()));
+    let long = types.iter().zip(&names).filter(|(ty, _)| ty.mysql == "MEDIUMTEXT");
+    let too_long: Vec<String> = long.map(|(_, name)| format!(".{name}")).collect();
     for table in answer.report["tables"].as_array().into_iter().flatten() {
-        ensure!(table["rows"].as_u64() > Some(3) && table["explained"] == 0 && table["in_flight"] == 0, "{table:#}");
-        // Equal by its sums alone.
-        ensure!(table["rows_one_by_one"] == 0, "{table:#}");
+        ensure!(table["rows"].as_u64() > Some(3) && table["in_flight"] == 0, "{table:#}");
+        let cut = engine == Engine::Redshift
+            && too_long.iter().any(|name| table["origin"].as_str().is_some_and(|o| o.ends_with(name)));
+        // Equal by its sums alone, or known to be cut.
+        ensure!((table["explained"] == 0) != cut && (table["rows_one_by_one"] == 0) != cut, "{table:#}");
     }
     Ok(())
 }
@@ -448,19 +453,16 @@ fn what_differs_is_repaired_in_postgres() -> Result<()> {
 }
 
 #[test]
-#[ignore = "checksums were not proven on the stand-in yet"]
 fn every_type_is_equal_in_redshift() -> Result<()> {
     every_type(Engine::Redshift)
 }
 
 #[test]
-#[ignore = "checksums were not proven on the stand-in yet"]
 fn each_difference_in_a_large_table_is_found_in_redshift() -> Result<()> {
     finds_each(Engine::Redshift)
 }
 
 #[test]
-#[ignore = "checksums were not proven on the stand-in yet"]
 fn keys_of_every_kind_are_compared_in_redshift() -> Result<()> {
     keys_of_every_kind(Engine::Redshift)
 }

@@ -108,7 +108,7 @@ impl Applier {
             to: at(entry, 0),
             committed_at: Some(entry as i64),
         };
-        Ok(Merge { tick, tables, moves: vec![step], exceptions: Vec::new() })
+        Ok(Merge { tick, tables, moves: vec![step], exceptions: Vec::new(), rebuilds: Vec::new() })
     }
 
     pub(crate) async fn merge(&mut self, merge: &Merge) -> Result<MergeReport, WarehouseError> {

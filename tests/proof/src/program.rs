@@ -37,6 +37,13 @@ impl Program {
         }
     }
 
+    /// Serves HTTP as it does by itself.
+    #[must_use]
+    pub fn serving(mut self) -> Self {
+        self.environment.retain(|(name, _)| *name != "TAILWATER_HTTP");
+        self
+    }
+
     /// Appends what it writes to a file instead.
     #[must_use]
     pub fn log_to(mut self, path: impl Into<PathBuf>) -> Self {

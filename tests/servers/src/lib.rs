@@ -30,7 +30,7 @@
 //! # Where the programs come from
 //!
 //! In this order: the program that a variable names (`TAILWATER_MYSQLD`, `TAILWATER_MARIADBD`,
-//! `TAILWATER_POSTGRES`, `TAILWATER_PROMETHEUS`; clients are looked for beside it), the cache, a
+//! `TAILWATER_POSTGRES`, `TAILWATER_PROMETHEUS`, `TAILWATER_CHROMIUM`; clients are looked for beside it), the cache, a
 //! program of the system of the fitting version (not with `TAILWATER_IGNORE_SYSTEM=1`), and Debian's
 //! packages, unpacked into the cache without being installed. The cache is `$TAILWATER_CACHE`, else
 //! `$XDG_CACHE_HOME/tailwater`, else `~/.cache/tailwater`; it can be deleted at any time. The mirror
@@ -38,6 +38,7 @@
 //! fetch-servers` makes all of it ready; a server that is not ready is made so when it is started.
 
 mod background;
+mod browser;
 mod cache;
 mod debian;
 mod distribution;
@@ -49,6 +50,7 @@ mod prometheus;
 mod proxy;
 mod s3;
 
+pub use browser::{Browser, Screen};
 pub use cache::folder as cache_folder;
 pub use mariadb::MariaDb;
 pub use mysql::{Mysql, MysqlOptions, PASSWORD, USER};
@@ -68,5 +70,10 @@ pub fn prepare() -> anyhow::Result<()> {
     eprintln!("mariadb: {}", mariadb::prepare()?.display());
     eprintln!("postgresql: {}", postgres::prepare()?.display());
     eprintln!("prometheus: {}", prometheus::prepare()?.display());
+    // One test of a page needs it, and says aloud that it did nothing where there is none.
+    match browser::prepare() {
+        Ok(folder) => eprintln!("chromium: {}", folder.display()),
+        Err(error) => eprintln!("chromium: cannot be had: {error:#}"),
+    }
     Ok(())
 }

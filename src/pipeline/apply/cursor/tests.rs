@@ -1,15 +1,16 @@
 use super::*;
+use crate::lake::control::{Pause, Paused, Wishes};
 use crate::model::{Entry, EntryKind, FloorCause, OpCounts, Position, entry::FORMAT};
 
-fn shard() -> Shard {
+pub(in crate::pipeline::apply) fn shard() -> Shard {
     Shard::new("s1")
 }
 
-fn origin(table: &str) -> Origin {
+pub(in crate::pipeline::apply) fn origin(table: &str) -> Origin {
     Origin::new(&shard(), "shop", table)
 }
 
-fn file(table: &str, seq: i64, bytes: u64) -> Step {
+pub(in crate::pipeline::apply) fn file(table: &str, seq: i64, bytes: u64) -> Step {
     Step::File(FileStep {
         origin: origin(table),
         target: Target::new(table),
@@ -25,7 +26,7 @@ fn file(table: &str, seq: i64, bytes: u64) -> Step {
     })
 }
 
-fn schema(table: &str, seq: i64, added: &[&str]) -> Step {
+pub(in crate::pipeline::apply) fn schema(table: &str, seq: i64, added: &[&str]) -> Step {
     Step::Schema {
         origin: origin(table),
         target: Target::new(table),
@@ -35,7 +36,7 @@ fn schema(table: &str, seq: i64, added: &[&str]) -> Step {
     }
 }
 
-fn floor(table: &str, seq: i64) -> Step {
+pub(in crate::pipeline::apply) fn floor(table: &str, seq: i64) -> Step {
     Step::Floor(Floor {
         origin: origin(table),
         target: Target::new(table),
@@ -45,7 +46,7 @@ fn floor(table: &str, seq: i64) -> Step {
     })
 }
 
-fn entry(number: u64, steps: Vec<Step>) -> Entry {
+pub(in crate::pipeline::apply) fn entry(number: u64, steps: Vec<Step>) -> Entry {
     Entry {
         format: FORMAT,
         features: vec![],
@@ -95,7 +96,37 @@ fn rows(work: &Work) -> u64 {
 }
 
 fn all() -> Scope {
-    Scope::AllBut(BTreeSet::new())
+    all_but([].into())
+}
+
+fn all_but(others: BTreeSet<Origin>) -> Scope {
+    Scope::AllBut { others, held: Arc::default() }
+}
+
+/// While tables of this pattern are paused.
+fn paused(tables: &str) -> Scope {
+    let pause = Pause::new(Paused::Tables { tables: tables.to_owned(), shard: None }, 0);
+    let wishes = Wishes { pauses: vec![pause], ..Wishes::default() };
+    Scope::AllBut { others: BTreeSet::new(), held: Arc::new(Holds::of(wishes)) }
+}
+
+#[test]
+fn a_paused_table_stands_at_its_first_step_and_the_others_go_on() {
+    let mut c = cursor(vec![
+        entry(1, vec![file("b", 1, 1), schema("a", 2, &["c"]), file("a", 3, 1)]),
+        entry(2, vec![begin("a", 4), file("a", 5, 1), file("b", 6, 1)]),
+    ]);
+    let work = take(&mut c, 100, &paused("shop.a"));
+    assert_eq!((files(&work, "a"), files(&work, "b")), (vec![], vec![1, 6]));
+    assert_eq!(work.paused, [(origin("a"), LogPosition { entry: 1, step: 1 })].into());
+    assert!(work.begun.is_empty(), "one exception is enough: its own cursor meets the snapshot");
+    assert_eq!(c.position(), LogPosition { entry: 3, step: 0 });
+    // Nothing of it, nothing to hold: a silent table costs no exception.
+    let work = take(&mut cursor(vec![entry(1, vec![file("b", 1, 1)])]), 100, &paused("shop.a"));
+    assert!(work.paused.is_empty());
+    // A snapshot that begins while it is paused holds it as any other does.
+    let work = take(&mut cursor(vec![entry(1, vec![begin("a", 4), file("a", 5, 1)])]), 100, &paused("shop.*"));
+    assert_eq!((work.paused.len(), work.begun.len()), (0, 1));
 }
 
 #[test]
@@ -139,24 +170,24 @@ fn only_the_highest_floor_of_an_origin_counts() {
 #[test]
 fn an_origin_with_an_exception_is_left_to_its_own_cursor() {
     let entries = || vec![entry(1, vec![file("a", 1, 1), file("b", 2, 1)])];
-    let without = take(&mut cursor(entries()), 100, &Scope::AllBut([origin("a")].into()));
+    let without = take(&mut cursor(entries()), 100, &all_but([origin("a")].into()));
     assert_eq!(without.tables.keys().map(Target::as_str).collect::<Vec<_>>(), ["b"]);
     let one = take(&mut cursor(entries()), 100, &only("a", None));
     assert_eq!(one.tables.keys().map(Target::as_str).collect::<Vec<_>>(), ["a"]);
 }
 
-fn chunk(table: &str, seq: i64) -> Step {
+pub(in crate::pipeline::apply) fn chunk(table: &str, seq: i64) -> Step {
     let Step::File(mut chunk) = file(table, seq, 1) else { unreachable!() };
     chunk.ops = OpCounts { s: 1, ..OpCounts::default() };
     Step::File(chunk)
 }
 
-fn begin(table: &str, seq: i64) -> Step {
+pub(in crate::pipeline::apply) fn begin(table: &str, seq: i64) -> Step {
     Step::SnapshotBegin { origin: origin(table), seq: Seq(seq) }
 }
 
-fn end(table: &str, seq: i64) -> Step {
-    Step::SnapshotEnd { origin: origin(table), seq: Seq(seq) }
+pub(in crate::pipeline::apply) fn end(table: &str, seq: i64) -> Step {
+    Step::SnapshotEnd { origin: origin(table), seq: Seq(seq), swap: false }
 }
 
 /// Of `a` with a snapshot that is begun anew, changes in between, and what others do.
@@ -181,7 +212,7 @@ fn an_origin_is_held_from_the_beginning_of_its_snapshot_while_others_go_on() {
 
 #[test]
 fn chunks_of_the_complete_snapshot_are_loaded_alone() {
-    let scope = |of| Scope::Chunks { origin: origin("a"), of };
+    let scope = |of| Scope::Chunks { origin: origin("a"), of, floor: None };
     let work = take(&mut cursor(snapshot_of_a()), 100, &scope(Some(Seq(5))));
     assert_eq!(files(&work, "a"), [5]);
     let work = take(&mut cursor(snapshot_of_a()), 100, &scope(None));
@@ -206,4 +237,27 @@ fn following_stops_where_a_snapshot_begins_that_is_not_loaded() {
         let work = take(&mut c, 100, &only("a", loaded));
         assert_eq!((work.held, c.position(), files(&work, "a")), (Some(place), place, taken));
     }
+}
+
+/// Rows that were read to repair them look like a chunk; they are no part of a snapshot that is loaded.
+#[test]
+fn repairs_behind_a_loaded_snapshot_are_followed() {
+    let mut entries = snapshot_of_a();
+    entries.push(entry(3, vec![chunk("a", 9), file("a", 10, 1)]));
+    let work = take(&mut cursor(entries.clone()), 100, &only("a", Some(5)));
+    assert_eq!(files(&work, "a"), [1, 4, 7, 8, 9, 10]);
+    let behind = entries.split_off(2);
+    let mut c = Cursor::new(shard(), "log".into(), LogPosition { entry: 3, step: 0 });
+    behind.into_iter().for_each(|e| c.push(e));
+    assert_eq!(files(&take(&mut c, 100, &only("a", None)), "a"), [9, 10]);
+}
+
+#[test]
+fn the_work_of_a_shadow_is_its_targets_alone() {
+    let steps = vec![file("a", 1, 1), schema("a", 2, &[]), file("b", 3, 1), schema("b", 4, &[])];
+    let mut work = take(&mut cursor(vec![entry(1, steps)]), 100, &all());
+    work.turn_to_shadow(&Target::new("a"));
+    let shadow = Target::new("a").shadow();
+    assert_eq!(work.tables.keys().collect::<Vec<_>>(), [&shadow]);
+    assert_eq!(work.schemas.iter().map(|task| &task.target).collect::<Vec<_>>(), [&shadow]);
 }

@@ -47,7 +47,7 @@ impl Decoder {
     }
 
     /// All rows of the table so far are void.
-    fn floor(&mut self, table: &TableName, cause: FloorCause, committed_at: i64) {
+    pub(super) fn floor(&mut self, table: &TableName, cause: FloorCause, committed_at: i64) {
         let Some(i) = self.table_named(&table.database, &table.table) else { return };
         self.seal_table(i, SealReason::Schema);
         self.cut_snapshot_short(i);

@@ -21,7 +21,7 @@ use crate::{
     lake::{ObjectPath, requests::ROWS_MAX},
     metrics::{ErrorKind, Stage},
     model::{
-        Seq,
+        Op, Seq,
         checksum::{ComparedColumn, Key},
     },
     pipeline::extract::{
@@ -89,7 +89,7 @@ impl Decoder {
             return Ok(());
         }
         repairs.looked = Some(Instant::now());
-        let visible = self.runtime.block_on(self.source.visible())?;
+        let visible = self.visible()?;
         if !visible.covers(&assembler.position(), assembler.executed()) {
             return Ok(());
         }
@@ -123,6 +123,8 @@ impl Decoder {
         }
         self.seal_table(i, SealReason::Schema);
         let seq = self.mark();
+        // A round that is under way has lower numbers for what it reads later.
+        self.stop_round(i);
         let address = self.snapshots.address.clone();
         let read = async { tokio::time::timeout(READ_MAX, rows(&address, &shape, &plan, &repair.keys, seq)).await };
         let (open, committed_at) = match self.runtime.block_on(read) {
@@ -162,7 +164,8 @@ async fn rows(
     let mut open = OpenBatch::new(plan.schema());
     for tokens in keys.iter().filter(|tokens| tokens.len() == key.len()) {
         match session.row_of(shape, &key, tokens).await? {
-            Some(row) => plan.append_cells(&row, open.builder(), seq, committed_at)?,
+            // Not as a row of a snapshot, of which an origin that catches up takes none but its own.
+            Some(row) => plan.append_cells(&row, open.builder(), Op::Update, seq, committed_at)?,
             None => plan.append_deleted(tokens, open.builder(), seq, committed_at)?,
         }
         open.settle(true);

@@ -146,7 +146,7 @@ impl Decoder {
         }
         let rewritten = std::mem::take(&mut self.tables[i].rewritten);
         if self.tables[i].known.as_ref() != Some(&plan.schema().id()) {
-            self.learn_schema(i, &plan)?;
+            _ = self.learn_schema(i, &plan)?;
         } else if rewritten {
             // MODIFY to a wider type shows in the schema; this did not.
             self.needs_snapshot(i, "ALTER TABLE changed or removed rows without events".to_owned());
@@ -165,7 +165,8 @@ impl Decoder {
         self.park(i, reason);
     }
 
-    fn learn_schema(&mut self, i: usize, plan: &Plan) -> Result<(), ExtractError> {
+    /// Says that rows have a new schema. Answers whether older rows are stale by it.
+    pub(super) fn learn_schema(&mut self, i: usize, plan: &Plan) -> Result<bool, ExtractError> {
         let target = self.tables[i].target().clone();
         let change = match self.tables[i].known.clone() {
             None => SchemaChange::default(),
@@ -187,10 +188,12 @@ impl Decoder {
         self.pending.push(Pending::Ready(Box::new(Step::Schema { origin, target, seq, schema, added })));
         // A snapshot that has begun reads all rows with their values, perhaps in a newer shape than the stream's; a DDL behind its
         // beginning makes it begin anew, unless it only adds columns, and then it may be found out here that it did not.
-        if let Some(reason) = change.stale.filter(|_| told || !self.is_being_read(i)) {
+        let stale = change.stale.filter(|_| told || !self.is_being_read(i));
+        let is_stale = stale.is_some();
+        if let Some(reason) = stale {
             self.needs_snapshot(i, reason);
         }
-        Ok(())
+        Ok(is_stale)
     }
 
     /// Says that old rows of the table are stale in the warehouse. Its new rows go on.
@@ -223,6 +226,7 @@ impl Decoder {
     pub(super) fn park(&mut self, i: usize, reason: String) {
         self.seal_table(i, SealReason::Schema);
         self.give_up_snapshot(i);
+        self.stop_round(i);
         self.process.error(Stage::Decode, ErrorKind::Table);
         let seq = self.mark();
         let table = &mut self.tables[i];

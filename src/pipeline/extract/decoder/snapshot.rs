@@ -25,7 +25,7 @@ use crate::{
             News, Parts, SnapshotOptions,
             progress::Progress,
             readers::Readers,
-            table::{self, Job},
+            table::{self, Job, Way},
         },
         tables,
     },
@@ -152,6 +152,8 @@ impl Decoder {
             self.snapshots.state.begun.insert(i, seq);
             match (known.parked, known.needs_snapshot) {
                 (Some(_), _) => {}
+                // Where nobody follows, only what was looked at in front of its beginning can be gone on with.
+                (None, None) if !self.may_resume(i, seq) => _ = self.snapshots.state.wanted.insert(i),
                 // A DDL came after it had begun.
                 (None, Some(_)) => _ = self.snapshots.state.wanted.insert(i),
                 (None, None) => self.resume_snapshot(i, seq)?,
@@ -234,7 +236,9 @@ impl Decoder {
         match news {
             News::Chunk { table, seq, files, progress } if current(self, table, seq) => {
                 self.pending.extend(files.into_iter().map(|f| Pending::Ready(Box::new(Step::File(f)))));
-                self.snapshots.state.progress.insert(table, progress);
+                if self.way_of(table) != Way::View {
+                    self.snapshots.state.progress.insert(table, progress);
+                }
                 self.since.get_or_insert_with(Instant::now);
             }
             News::Complete { table, seq, until } if current(self, table, seq) => {
@@ -246,9 +250,18 @@ impl Decoder {
                 self.needs_snapshot(table, "its definition changed while it was read".to_owned());
             }
             News::Refused { table, seq, reason } if current(self, table, seq) => self.park(table, reason),
+            News::Again { table, seq, error } if current(self, table, seq) => {
+                self.give_up_snapshot(table);
+                self.poll_failed(table, *error)?;
+            }
+            News::Round(news) => self.hear_round(news)?,
             News::Failed(error) => return Err(*error),
             // Of a snapshot that was given up.
-            News::Chunk { .. } | News::Complete { .. } | News::Changed { .. } | News::Refused { .. } => {}
+            News::Chunk { .. }
+            | News::Complete { .. }
+            | News::Changed { .. }
+            | News::Refused { .. }
+            | News::Again { .. } => {}
         }
         Ok(())
     }
@@ -300,7 +313,7 @@ impl Decoder {
             return Ok(());
         }
         state.looked = Some(Instant::now());
-        let visible = self.runtime.block_on(self.source.visible())?;
+        let visible = self.visible()?;
         if !visible.covers(&assembler.position(), assembler.executed()) {
             if matches!(visible, Visible::UpTo { .. }) && !std::mem::replace(&mut self.snapshots.state.told, true) {
                 tracing::info!(shard = %self.shard, "without GTIDs a snapshot begins with the next binlog file; FLUSH BINARY LOGS begins one");
@@ -315,10 +328,13 @@ impl Decoder {
         Ok(())
     }
 
-    fn begin_snapshot(&mut self, i: usize, shape: Option<Shape>) -> Result<(), ExtractError> {
+    pub(super) fn begin_snapshot(&mut self, i: usize, shape: Option<Shape>) -> Result<(), ExtractError> {
         let Some(shape) = shape else { return Ok(()) };
         let Some(plan) = self.snapshot_plan(i, &shape) else { return Ok(()) };
         self.give_up_snapshot(i);
+        if !self.poll_base(i, &shape)? {
+            return Ok(());
+        }
         self.seal_table(i, crate::batch::SealReason::Schema);
         let (origin, target) = (self.tables[i].origin.clone(), self.tables[i].target().clone());
         let schema = self.runtime.block_on(self.schemas.save(&target, plan.schema()))?;
@@ -339,6 +355,7 @@ impl Decoder {
         self.count_parked();
         tracing::info!(%origin, %seq, rows_estimated = shape.rows, "a snapshot of the table begins");
         self.pending.push(Pending::Ready(Box::new(Step::SnapshotBegin { origin: origin.clone(), seq })));
+        self.poll_base_at(i, seq);
         self.run_job(i, seq, shape, plan, Progress::new(&origin, seq, schema));
         Ok(())
     }
@@ -383,8 +400,16 @@ impl Decoder {
     }
 
     fn run_job(&mut self, i: usize, seq: Seq, shape: Shape, plan: Arc<Plan>, progress: Progress) {
+        let job = self.job(i, seq, shape, plan);
+        let job = self.runtime.spawn(job.run(progress, self.snapshots.sender.clone()));
+        self.snapshots.state.begun.insert(i, seq);
+        self.snapshots.state.running.insert(i, Running { seq, job, until: None });
+    }
+
+    /// What a reader of the table needs.
+    pub(super) fn job(&self, i: usize, seq: Seq, shape: Shape, plan: Arc<Plan>) -> Job {
         let snapshots = &self.snapshots;
-        let job = Job {
+        Job {
             table: i,
             origin: self.tables[i].origin.clone(),
             target: self.tables[i].target().clone(),
@@ -392,6 +417,7 @@ impl Decoder {
             shape: Arc::new(shape),
             plan,
             policies: self.policies_of(i),
+            way: self.way_of(i),
             readers: Arc::clone(&snapshots.readers),
             address: snapshots.address.clone(),
             files: self.files.clone(),
@@ -401,10 +427,7 @@ impl Decoder {
             patience: snapshots.patience,
             metrics: Arc::clone(&self.metrics),
             process: Arc::clone(&self.process),
-        };
-        let job = self.runtime.spawn(job.run(progress, snapshots.sender.clone()));
-        self.snapshots.state.begun.insert(i, seq);
-        self.snapshots.state.running.insert(i, Running { seq, job, until: None });
+        }
     }
 
     fn end_snapshot(&mut self, i: usize) {
@@ -413,7 +436,9 @@ impl Decoder {
         let origin = self.tables[i].origin.clone();
         tracing::info!(%origin, %seq, "the snapshot of the table is complete");
         self.forget_progress(i, seq);
-        self.pending.push(Pending::Ready(Box::new(Step::SnapshotEnd { origin, seq })));
+        let swap = self.way_of(i) == Way::View;
+        self.pending.push(Pending::Ready(Box::new(Step::SnapshotEnd { origin, seq, swap })));
+        self.poll_base_read(i);
         self.since.get_or_insert_with(Instant::now);
     }
 

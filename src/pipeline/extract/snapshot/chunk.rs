@@ -8,14 +8,14 @@ use super::table::Job;
 use crate::{
     batch::OpenBatch,
     decode::DecodeError,
-    model::FileStep,
+    model::{FileStep, Op, Seq},
     pipeline::extract::{ExtractError, files::FileOrder},
-    source::mysql::snapshot::{Range, Session, SnapshotError},
+    source::mysql::snapshot::{Range, RowCells, Session, SnapshotError},
 };
 
 /// A chunk could not be read.
 #[derive(Debug)]
-pub(super) enum ChunkFailure {
+pub(in crate::pipeline::extract) enum ChunkFailure {
     /// The source.
     Source(SnapshotError),
     /// A value.
@@ -32,59 +32,97 @@ impl From<SnapshotError> for ChunkFailure {
 
 /// Rows of a chunk that are in the lake.
 #[derive(Debug, Default)]
-pub(super) struct ChunkRows {
-    pub(super) files: Vec<FileStep>,
-    pub(super) rows: u64,
+pub(in crate::pipeline::extract) struct ChunkRows {
+    pub(in crate::pipeline::extract) files: Vec<FileStep>,
+    pub(in crate::pipeline::extract) rows: u64,
 }
 
 /// Reads the range and waits until its files are durable. Cancel safe: what was begun becomes unlisted files.
-pub(super) async fn read(job: &Job, session: &mut Session, range: &Range) -> Result<ChunkRows, ChunkFailure> {
-    let committed_at = session.now().await?;
-    let mut making: Vec<JoinHandle<Result<FileStep, ExtractError>>> = Vec::new();
-    let mut open = OpenBatch::new(job.plan.schema());
-    let mut rows = 0;
-    // A row of megabytes must not go unnoticed among small ones; ordinary ones are looked at by the batch itself.
-    let wide = job.shape.row_bytes > super::WIDE_ROW_BYTES;
+pub(in crate::pipeline::extract) async fn read(
+    job: &Job,
+    session: &mut Session,
+    range: &Range,
+) -> Result<ChunkRows, ChunkFailure> {
+    let mut writing = Writing::begin(job, Op::Snapshot, job.seq, session.now().await?);
     let mut stream = session.rows(&job.shape, range).await?;
     while let Some(row) = stream.next().await? {
-        job.plan.append_cells(&row, open.builder(), job.seq, committed_at).map_err(ChunkFailure::Value)?;
-        open.settle(wide);
-        rows += 1;
-        let look = wide || rows % super::LOOK_ROWS == 0;
-        if look && (open.bytes() >= job.limits.batch_bytes || open.rows() >= job.limits.batch_rows) {
-            making.push(file(job, std::mem::replace(&mut open, OpenBatch::new(job.plan.schema())), committed_at).await);
-        } else if look && !open.reserve(&job.budget) {
-            // Others wait for the same memory: what this chunk has goes first, then it waits holding nothing.
-            making.push(file(job, std::mem::replace(&mut open, OpenBatch::new(job.plan.schema())), committed_at).await);
-            job.budget.room().await;
-        }
+        writing.push(&row).await?;
     }
-    if !open.is_empty() {
-        making.push(file(job, open, committed_at).await);
-    }
-    let mut files = Vec::with_capacity(making.len());
-    for file in making {
-        let lost =
-            |e: tokio::task::JoinError| ExtractError::Panicked { what: "making a file".into(), cause: e.to_string() };
-        files.push(file.await.map_err(lost).and_then(|made| made).map_err(ChunkFailure::Extract)?);
-    }
-    Ok(ChunkRows { files, rows })
+    writing.finish().await
 }
 
-/// Starts making a file of the rows.
-async fn file(job: &Job, open: OpenBatch, committed_at: i64) -> JoinHandle<Result<FileStep, ExtractError>> {
-    let sealed = open.seal();
-    job.count_sealed(&sealed);
-    let order = FileOrder {
-        origin: job.origin.clone(),
-        target: job.target.clone(),
-        schema: Arc::clone(job.plan.schema()),
-        first_seq: job.seq,
-        part: Some(job.parts.next()),
-        committed_at,
-        // A chunk has each key once.
-        net: false,
-    };
-    let place = job.files.place().await;
-    job.files.start(&Handle::current(), order, sealed, place)
+/// Rows on their way into files.
+pub(in crate::pipeline::extract) struct Writing<'a> {
+    job: &'a Job,
+    op: Op,
+    /// Number of every row.
+    seq: Seq,
+    committed_at: i64,
+    /// A row of megabytes must not go unnoticed among small ones; ordinary ones are looked at by the batch itself.
+    wide: bool,
+    open: OpenBatch,
+    making: Vec<JoinHandle<Result<FileStep, ExtractError>>>,
+    rows: u64,
+}
+
+impl<'a> Writing<'a> {
+    /// Nothing is written yet.
+    pub(in crate::pipeline::extract) fn begin(job: &'a Job, op: Op, seq: Seq, committed_at: i64) -> Self {
+        let (open, wide) = (OpenBatch::new(job.plan.schema()), job.shape.row_bytes > super::WIDE_ROW_BYTES);
+        Self { job, op, seq, committed_at, wide, open, making: Vec::new(), rows: 0 }
+    }
+
+    /// Adds a row; waits where memory is short.
+    pub(in crate::pipeline::extract) async fn push(&mut self, row: &RowCells) -> Result<(), ChunkFailure> {
+        let (job, open) = (self.job, &mut self.open);
+        job.plan
+            .append_cells(row, open.builder(), self.op, self.seq, self.committed_at)
+            .map_err(ChunkFailure::Value)?;
+        open.settle(self.wide);
+        self.rows += 1;
+        let look = self.wide || self.rows.is_multiple_of(super::LOOK_ROWS);
+        if look && (open.bytes() >= job.limits.batch_bytes || open.rows() >= job.limits.batch_rows) {
+            self.file().await;
+        } else if look && !open.reserve(&job.budget) {
+            // Others wait for the same memory: what this chunk has goes first, then it waits holding nothing.
+            self.file().await;
+            job.budget.room().await;
+        }
+        Ok(())
+    }
+
+    /// Waits until all rows are durable.
+    pub(in crate::pipeline::extract) async fn finish(mut self) -> Result<ChunkRows, ChunkFailure> {
+        if !self.open.is_empty() {
+            self.file().await;
+        }
+        let mut files = Vec::with_capacity(self.making.len());
+        for file in self.making {
+            let lost = |e: tokio::task::JoinError| ExtractError::Panicked {
+                what: "making a file".into(),
+                cause: e.to_string(),
+            };
+            files.push(file.await.map_err(lost).and_then(|made| made).map_err(ChunkFailure::Extract)?);
+        }
+        Ok(ChunkRows { files, rows: self.rows })
+    }
+
+    /// Starts making a file of the rows so far.
+    async fn file(&mut self) {
+        let job = self.job;
+        let sealed = std::mem::replace(&mut self.open, OpenBatch::new(job.plan.schema())).seal();
+        job.count_sealed(&sealed);
+        let order = FileOrder {
+            origin: job.origin.clone(),
+            target: job.target.clone(),
+            schema: Arc::clone(job.plan.schema()),
+            first_seq: self.seq,
+            part: Some(job.parts.next()),
+            committed_at: self.committed_at,
+            // A chunk has each key once.
+            net: false,
+        };
+        let place = job.files.place().await;
+        self.making.push(job.files.start(&Handle::current(), order, sealed, place));
+    }
 }

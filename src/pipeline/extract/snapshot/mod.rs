@@ -11,7 +11,7 @@
 //!
 //! Jobs are part of the session: when it ends they end, and the next one resumes from the log.
 
-mod chunk;
+pub(super) mod chunk;
 pub(super) mod progress;
 pub(super) mod readers;
 pub(super) mod table;
@@ -25,7 +25,7 @@ use std::{
 };
 
 use self::progress::Progress;
-use super::ExtractError;
+use super::{ExtractError, poll::RoundNews};
 use crate::{
     model::{FileStep, Seq},
     source::mysql::start::Visible,
@@ -77,6 +77,10 @@ pub(super) enum News {
     },
     /// The table's definition is another one: it has to be read anew.
     Changed { table: usize, seq: Seq },
+    /// It has to be read anew, because its one read view is gone.
+    Again { table: usize, seq: Seq, error: Box<ExtractError> },
+    /// What a round over a table says.
+    Round(RoundNews),
     /// It cannot be read.
     Refused { table: usize, seq: Seq, reason: String },
     /// The session must end.

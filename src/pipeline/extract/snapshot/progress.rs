@@ -65,7 +65,7 @@ impl Progress {
     }
 
     /// The rest that is not planned yet; `None` when all is.
-    pub(super) fn rest(&self) -> Option<Range> {
+    pub(in crate::pipeline::extract) fn rest(&self) -> Option<Range> {
         match self.pieces.last() {
             None => Some(Range { above: None, up_to: None }),
             Some(Piece { up_to: None, .. }) => None,
@@ -74,7 +74,7 @@ impl Progress {
     }
 
     /// Plans a piece of [`rest`](Self::rest), up to `up_to`.
-    pub(super) fn plan(&mut self, up_to: Option<Bound>) {
+    pub(in crate::pipeline::extract) fn plan(&mut self, up_to: Option<Bound>) {
         self.pieces.push(Piece { up_to, done: false });
     }
 
@@ -93,7 +93,7 @@ impl Progress {
 
     /// The rows of the piece that ends at `up_to` are in the log. Pieces that are done and side by side become one, so that the
     /// object stays small however large the table is.
-    pub(super) fn finish(&mut self, up_to: Option<&Bound>, rows: u64) {
+    pub(in crate::pipeline::extract) fn finish(&mut self, up_to: Option<&Bound>, rows: u64) {
         let Some(n) = self.pieces.iter().position(|p| p.up_to.as_ref() == up_to && !p.done) else { return };
         self.rows += rows;
         self.pieces[n].done = true;

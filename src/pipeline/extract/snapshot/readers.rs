@@ -40,8 +40,8 @@ struct Load {
 
 /// A session that is one of the shard's few.
 #[derive(Debug)]
-pub(super) struct Reader {
-    pub(super) session: Session,
+pub(in crate::pipeline::extract) struct Reader {
+    pub(in crate::pipeline::extract) session: Session,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -54,18 +54,18 @@ impl Readers {
     }
 
     /// Rows of one chunk at most.
-    pub(super) fn chunk_rows_max(&self) -> u64 {
+    pub(in crate::pipeline::extract) fn chunk_rows_max(&self) -> u64 {
         self.options.chunk_rows_max
     }
 
     /// Waits until a table's turn has come; it lasts as long as the answer.
-    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+    pub(in crate::pipeline::extract) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
         Arc::clone(&self.tables).acquire_owned().await.ok()
     }
 
     /// A table's turn ends. With the last one the connections are closed.
-    pub(super) async fn rest(&self, turn: Option<OwnedSemaphorePermit>) {
+    pub(in crate::pipeline::extract) async fn rest(&self, turn: Option<OwnedSemaphorePermit>) {
         drop(turn);
         if self.tables.available_permits() >= self.options.connections.max(1) {
             self.idle.lock().await.clear();
@@ -73,7 +73,7 @@ impl Readers {
     }
 
     /// Waits for a place among the readers and for the source to be quiet enough, then connects if need be. Cancel safe.
-    pub(super) async fn take(&self) -> Result<Reader, SnapshotError> {
+    pub(in crate::pipeline::extract) async fn take(&self) -> Result<Reader, SnapshotError> {
         // The semaphore is never closed.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let idle = self.idle.lock().await.pop();
@@ -86,12 +86,12 @@ impl Readers {
     }
 
     /// Gives a reader back that is fit for more.
-    pub(super) async fn give_back(&self, reader: Reader) {
+    pub(in crate::pipeline::extract) async fn give_back(&self, reader: Reader) {
         self.idle.lock().await.push(reader.session);
     }
 
     /// Waits until the rows read so far are within the rate, and the source is not busier than allowed.
-    async fn calm(&self, session: &mut Session) -> Result<(), SnapshotError> {
+    pub(in crate::pipeline::extract) async fn calm(&self, session: &mut Session) -> Result<(), SnapshotError> {
         let mut load = self.load.lock().await;
         sleep(load.due.saturating_duration_since(Instant::now())).await;
         let mut paused = false;
@@ -126,7 +126,7 @@ impl Readers {
     }
 
     /// Counts rows that were read towards the rate.
-    pub(super) async fn count(&self, rows: u64) {
+    pub(in crate::pipeline::extract) async fn count(&self, rows: u64) {
         let Some(rate) = self.options.rows_per_second.filter(|rate| *rate > 0) else { return };
         let mut load = self.load.lock().await;
         load.due = load.due.max(Instant::now()) + Duration::from_secs_f64(rows as f64 / rate as f64);

@@ -49,6 +49,8 @@ pub(in crate::pipeline::extract) struct Job {
     pub(in crate::pipeline::extract) shape: Arc<Shape>,
     pub(in crate::pipeline::extract) plan: Arc<Plan>,
     pub(in crate::pipeline::extract) policies: Policies,
+    /// How it is read.
+    pub(in crate::pipeline::extract) way: Way,
     pub(in crate::pipeline::extract) readers: Arc<Readers>,
     pub(in crate::pipeline::extract) address: Address,
     pub(in crate::pipeline::extract) files: FileMaker,
@@ -60,9 +62,20 @@ pub(in crate::pipeline::extract) struct Job {
     pub(in crate::pipeline::extract) process: Arc<Metrics>,
 }
 
+/// How a table is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pipeline::extract) enum Way {
+    /// In chunks, several at a time, while its changes are followed: they mend what chunks saw at different moments.
+    Followed,
+    /// In chunks, and nobody follows what comes later.
+    Chunks,
+    /// As it was at one moment: over one connection, in one read view.
+    View,
+}
+
 /// How reading a table ended before its end.
 #[derive(Debug)]
-enum Stopped {
+pub(in crate::pipeline::extract) enum Stopped {
     /// There is nothing to be read.
     Complete,
     /// Its definition is another one.
@@ -74,7 +87,7 @@ enum Stopped {
 }
 
 impl Job {
-    pub(super) fn count_sealed(&self, sealed: &Sealed) {
+    pub(in crate::pipeline::extract) fn count_sealed(&self, sealed: &Sealed) {
         count_sealed(&self.metrics, &self.process, &self.target, self.plan.schema(), sealed);
     }
 
@@ -82,7 +95,10 @@ impl Job {
     pub(in crate::pipeline::extract) async fn run(self, mut progress: Progress, news: mpsc::Sender<News>) {
         let figures = self.process.snapshot_begins(&self.origin, progress.rows, self.shape.rows);
         let turn = self.readers.turn().await;
-        self.read_table(&mut progress, &figures, &news).await;
+        match self.way {
+            Way::View => self.read_view(&mut progress, &figures, &news).await,
+            Way::Followed | Way::Chunks => self.read_table(&mut progress, &figures, &news).await,
+        }
         self.readers.rest(turn).await;
     }
 
@@ -111,7 +127,7 @@ impl Job {
     }
 
     /// All chunks are in the lake.
-    async fn complete(&self, news: &mpsc::Sender<News>) -> Result<(), SnapshotError> {
+    pub(in crate::pipeline::extract) async fn complete(&self, news: &mpsc::Sender<News>) -> Result<(), SnapshotError> {
         let until = self.end().await?;
         // Where nobody hears it, the session has ended.
         let _ = news.send(News::Complete { table: self.table, seq: self.seq, until }).await;
@@ -119,7 +135,7 @@ impl Job {
     }
 
     /// Waits until another attempt is worthwhile, or says why there is none.
-    async fn recover(
+    pub(in crate::pipeline::extract) async fn recover(
         &self,
         failed: ChunkFailure,
         backoff: &mut Backoff,
@@ -165,7 +181,7 @@ impl Job {
     }
 
     /// Whether the catalog has another schema for the table than the one that is read.
-    async fn is_changed(&self) -> bool {
+    pub(in crate::pipeline::extract) async fn is_changed(&self) -> bool {
         let Ok(mut conn) = self.address.connect().await else { return true };
         let map = &self.shape.map;
         match Shape::read(&mut conn, &map.database, &map.table, map.flavor).await {
@@ -176,6 +192,9 @@ impl Job {
 
     /// Behind which place of the stream everything is that the chunks saw.
     async fn end(&self) -> Result<start::Visible, SnapshotError> {
+        if self.way != Way::Followed {
+            return Ok(start::Visible::Everything);
+        }
         let mut conn = self.address.connect().await?;
         start::visible(&mut conn).await.map_err(|e| match e {
             start::StartError::Query(source) => SnapshotError::Query(source),
@@ -227,7 +246,7 @@ impl Job {
     ///
     /// A key that is one integer without large holes is cut by arithmetic. Any other is walked by the server, which costs it a
     /// look at every key.
-    async fn next_boundary(
+    pub(in crate::pipeline::extract) async fn next_boundary(
         &self,
         session: &mut Session,
         rest: &Range,
@@ -274,7 +293,7 @@ impl Job {
     }
 
     /// Rows of a chunk.
-    fn chunk_rows(&self) -> u64 {
+    pub(in crate::pipeline::extract) fn chunk_rows(&self) -> u64 {
         let most = self.readers.chunk_rows_max();
         let by_bytes = CHUNK_BYTES.checked_div(self.shape.row_bytes).unwrap_or(most);
         by_bytes.max(CHUNK_ROWS_MIN).min(most)
@@ -283,7 +302,7 @@ impl Job {
 
 /// How a table is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stride {
+pub(in crate::pipeline::extract) enum Stride {
     /// By its keys.
     Walk,
     /// Every `step` numbers, between the least and the greatest key that there was when it began. Greater ones came later and
@@ -307,10 +326,7 @@ impl Stride {
 }
 
 /// The plan of a shape.
-pub(in crate::pipeline::extract) fn compile(
-    shape: &Shape,
-    policies: &Policies,
-) -> Result<Plan, crate::decode::PlanError> {
+pub(in crate::pipeline) fn compile(shape: &Shape, policies: &Policies) -> Result<Plan, crate::decode::PlanError> {
     let declared =
         Declared { booleans: shape.booleans.iter().cloned().collect(), unique_key: shape.unique_key.clone() };
     Plan::compile(&shape.map, &declared, policies)

@@ -30,8 +30,12 @@ mod key;
 mod session;
 mod shape;
 mod sql;
+mod stamp;
+mod window;
 
 pub use cell::{Cell, DateParts, TimeParts};
 pub use key::{Bound, KeyColumn};
 pub use session::{Fate, Range, RowCells, RowStream, Session, SnapshotError};
 pub use shape::{Shape, ShapeError};
+pub use stamp::{ServerTime, Stamp, micros};
+pub use window::Edge;

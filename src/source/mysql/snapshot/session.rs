@@ -89,7 +89,7 @@ impl Range {
 /// A session whose settings make rows arrive as they are stored.
 #[derive(Debug)]
 pub struct Session {
-    conn: Conn,
+    pub(super) conn: Conn,
 }
 
 impl Session {
@@ -174,7 +174,7 @@ impl Session {
     /// [`SnapshotError`].
     pub async fn rows(&mut self, shape: &Shape, range: &Range) -> Result<RowStream<'_>, SnapshotError> {
         let text = sql::chunk(shape.from(), &shape.columns, range.above.is_some(), range.up_to.is_some());
-        Ok(RowStream { result: self.conn.exec_iter(text, range.parameters()).await? })
+        Ok(RowStream::new(self.conn.exec_iter(text, range.parameters()).await?, shape))
     }
 
     /// Reads the row whose key columns have exactly these canonical tokens, if there is one.
@@ -188,7 +188,7 @@ impl Session {
         tokens: &Key,
     ) -> Result<Option<RowCells>, SnapshotError> {
         let text = sql::rows_where(shape.from(), &shape.columns, &checksum::exactly(key, tokens));
-        Ok(self.conn.exec_first(text, ()).await?.map(RowCells))
+        Ok(self.conn.exec_first(text, ()).await?.map(|row| RowCells { row, len: shape.columns.len() }))
     }
 }
 
@@ -196,37 +196,52 @@ impl Session {
 #[derive(Debug)]
 pub struct RowStream<'a> {
     result: QueryResult<'a, 'static, BinaryProtocol>,
+    /// Columns of the table; bounds may stand behind them.
+    len: usize,
 }
 
-impl RowStream<'_> {
+impl<'a> RowStream<'a> {
+    pub(super) fn new(result: QueryResult<'a, 'static, BinaryProtocol>, shape: &Shape) -> Self {
+        Self { result, len: shape.columns.len() }
+    }
+
     /// The next row. A stream that is not read to its end makes its session read the rest when it is used again.
     ///
     /// # Errors
     /// [`SnapshotError`].
     pub async fn next(&mut self) -> Result<Option<RowCells>, SnapshotError> {
-        Ok(self.result.next().await?.map(RowCells))
+        let len = self.len;
+        Ok(self.result.next().await?.map(|row| RowCells { row, len }))
     }
 }
 
 /// A row that was read.
 #[derive(Debug)]
-pub struct RowCells(Row);
+pub struct RowCells {
+    row: Row,
+    len: usize,
+}
 
 impl RowCells {
     /// Columns.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.len
     }
 
     /// Whether there is no column.
     pub fn is_empty(&self) -> bool {
-        self.0.len() == 0
+        self.len == 0
+    }
+
+    /// The place of a row that was read in the order of a window.
+    pub fn bound(&self) -> Option<Bound> {
+        Bound::of((self.len..self.row.len()).map(|n| self.row.as_ref(n).cloned().unwrap_or(Value::NULL)))
     }
 
     /// The value of a column; NULL where there is none.
     #[inline]
     pub fn cell(&self, column: usize) -> Cell<'_> {
-        match self.0.as_ref(column) {
+        match self.row.as_ref(column) {
             None | Some(Value::NULL) => Cell::Null,
             Some(Value::Int(n)) => Cell::Int(*n),
             Some(Value::UInt(n)) => Cell::UInt(*n),

@@ -52,7 +52,7 @@ pub(super) const LAG_COLUMNS: [&str; 2] = ["Seconds_Behind_Source", "Seconds_Beh
 pub(super) struct From<'a> {
     pub(super) database: &'a str,
     pub(super) table: &'a str,
-    /// Index of the key.
+    /// Index of the key; empty leaves the choice to the server.
     pub(super) index: &'a str,
     pub(super) key: &'a [KeyColumn],
 }
@@ -90,7 +90,8 @@ pub(super) fn extremes(from: From<'_>) -> String {
 
 impl From<'_> {
     fn source(&self) -> String {
-        format!("{}.{} FORCE INDEX ({})", quote(self.database), quote(self.table), quote(self.index))
+        let table = format!("{}.{}", quote(self.database), quote(self.table));
+        if self.index.is_empty() { table } else { format!("{table} FORCE INDEX ({})", quote(self.index)) }
     }
 
     fn range(&self, above: bool, up_to: bool) -> String {
@@ -112,6 +113,61 @@ impl From<'_> {
         format!("({})", terms.join(" OR "))
     }
 }
+
+/// Where a window begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// With the first row.
+    Open,
+    /// At a value of the first column, which is included.
+    AtLeast,
+    /// Behind a row.
+    Above,
+}
+
+/// The rows behind a place in the order of `from.key`, with that place of each row behind its columns. With `rows` the first so
+/// many of them in that order, else all in none.
+pub(super) fn window(from: From<'_>, columns: &[String], begin: Begin, rows: Option<u64>) -> String {
+    let place = from.key.iter().map(KeyColumn::read);
+    let list: Vec<String> = columns.iter().cloned().chain(place).collect();
+    let first = from.key.first();
+    let condition = match (begin, first) {
+        (Begin::Open, _) | (_, None) => String::new(),
+        (Begin::AtLeast, Some(first)) => format!(" WHERE {}", first.compare(">=")),
+        (Begin::Above, Some(_)) => from.range(true, false),
+    };
+    let order = rows.map(|rows| {
+        let names: Vec<String> = from.key.iter().map(|k| quote(&k.name)).collect();
+        format!(" ORDER BY {} LIMIT {rows}", names.join(", "))
+    });
+    format!("SELECT {} FROM {}{condition}{}", list.join(", "), from.source(), order.unwrap_or_default())
+}
+
+/// The greatest value of the first column of the key that is not above a parameter.
+pub(super) fn latest(from: From<'_>) -> String {
+    let Some(first) = from.key.first() else { return String::new() };
+    format!("SELECT MAX({}) FROM {} WHERE {}", quote(&first.name), from.source(), first.compare("<="))
+}
+
+/// The key of the row that has `skip` rows behind it.
+pub(super) fn last_key(from: From<'_>, skip: u64) -> String {
+    let key: Vec<String> = from.key.iter().map(KeyColumn::read).collect();
+    let order: Vec<String> = from.key.iter().map(|k| format!("{} DESC", quote(&k.name))).collect();
+    format!("SELECT {} FROM {} ORDER BY {} LIMIT 1 OFFSET {skip}", key.join(", "), from.source(), order.join(", "))
+}
+
+/// The server's clock, in UTC and in the server's own zone.
+pub(super) const CLOCK: &str = "SELECT UTC_TIMESTAMP(6), CONVERT_TZ(UTC_TIMESTAMP(6), '+00:00', @@GLOBAL.time_zone)";
+
+/// An index that begins with a column: `(database, table, column)`.
+pub(super) const INDEX_OF: &str = "SELECT INDEX_NAME FROM information_schema.STATISTICS \
+     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND SEQ_IN_INDEX = 1 AND COLUMN_NAME = ? AND SUB_PART IS NULL \
+     AND INDEX_TYPE = 'BTREE' ORDER BY INDEX_NAME <> 'PRIMARY', INDEX_NAME LIMIT 1";
+
+/// Everything that the session reads until the end is as it was at one moment.
+pub(super) const BEGIN_VIEW: [&str; 2] =
+    ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"];
+pub(super) const END_VIEW: &str = "ROLLBACK";
 
 /// How often each value of a bound of `columns` columns is bound by [`From::compare`]: indexes in order.
 pub(super) fn bind_order(columns: usize) -> impl Iterator<Item = usize> {

@@ -11,6 +11,8 @@ use crate::{
 /// What reads that begin now see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Visible {
+    /// Everything there is: nobody follows what comes later.
+    Everything,
     /// At least these transactions.
     Executed(Executed),
     /// At least everything in front of a place, without GTIDs.
@@ -28,6 +30,7 @@ impl Visible {
     /// Whether everything in front of `position` is visible.
     pub fn covers(&self, position: &Position, executed: &Executed) -> bool {
         match self {
+            Self::Everything => true,
             Self::Executed(visible) => visible.covers(executed),
             Self::UpTo { file, offset, server_uuid } => {
                 let Some(read) = &position.file else { return false };
@@ -46,6 +49,7 @@ impl Visible {
     /// Whether a stream that stands at `position` has passed everything that was visible.
     pub fn is_reached(&self, position: &Position, executed: &Executed) -> bool {
         match self {
+            Self::Everything => true,
             Self::Executed(visible) => executed.covers(visible),
             Self::UpTo { file, offset, .. } => position
                 .file

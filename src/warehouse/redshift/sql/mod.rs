@@ -70,6 +70,9 @@ impl Names {
 
 impl Naming for Names {
     fn place(&self, target: &Target) -> Result<Place, String> {
+        if let Some(target) = target.shadowed() {
+            return Ok(Place { schema: Some(fold(&self.private)), table: fold(&private_name("rebuild", &target)) });
+        }
         let text = fold(target.as_str());
         let (schema, table) = text.split_once('.').unwrap_or((self.schema.as_str(), text.as_str()));
         let schema = fold(schema);

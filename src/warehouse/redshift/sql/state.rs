@@ -6,8 +6,9 @@
 
 use crate::{
     model::Digest,
-    warehouse::group::{ExceptionChange, LogPosition, Move, Watermark},
-    warehouse::state::kind_text,
+    warehouse::group::{ExceptionChange, LogPosition, Move, RebuildChange, Watermark},
+    warehouse::redshift::script::{About, Script},
+    warehouse::state::{keyed, kind_text},
 };
 
 use super::{Names, create_schema, text_literal};
@@ -190,9 +191,9 @@ impl GroupTables {
     }
 
     /// A change of an exception: a count, what it must be, and the statement. `None` where nothing changes.
-    pub(crate) fn change_exception(&self, change: &ExceptionChange) -> Option<(String, i64, String)> {
+    fn change_exception(&self, key: &str, change: &ExceptionChange) -> Option<(String, i64, String)> {
         let table = &self.exception;
-        let origin = text_literal(&change.origin.to_string());
+        let origin = text_literal(key);
         let at = |p: LogPosition| format!("origin = {origin} AND entry = {} AND step = {}", p.entry, p.step);
         let stands = change.from.map_or_else(|| format!("origin = {origin}"), at);
         let count = format!("SELECT count(*) FROM {table} WHERE {stands}");
@@ -220,6 +221,20 @@ impl GroupTables {
         })
     }
 
+    /// All changes of exceptions and of places in rebuilds, each behind a count that proves where it stood.
+    pub(crate) fn change_exceptions(
+        &self,
+        script: &mut Script,
+        exceptions: &[ExceptionChange],
+        rebuilds: &[RebuildChange],
+    ) {
+        let changes = keyed(exceptions, rebuilds).filter_map(|(key, change)| self.change_exception(&key, change));
+        for (count, expected, statement) in changes {
+            script.count(&About::Position, count, expected, "an exception stands elsewhere");
+            script.push(&About::Position, statement);
+        }
+    }
+
     // ------------------------------------------------------------------ registry
 
     /// Group and definition of a target, piece by piece.
@@ -237,6 +252,11 @@ impl GroupTables {
     pub(crate) fn count_registered(&self, target: &str, place: &str) -> String {
         let (target, place) = (text_literal(target), text_literal(place));
         format!("SELECT count(*) FROM {} WHERE target = {target} OR place = {place}", self.registry)
+    }
+
+    /// Forgets a target.
+    pub(crate) fn unregister(&self, target: &str) -> String {
+        format!("DELETE FROM {} WHERE target = {}", self.registry, text_literal(target))
     }
 
     /// Remembers a target's definition in place of the one so far.

@@ -88,6 +88,19 @@ impl<'a> TableSql<'a> {
         text
     }
 
+    /// Every row of the target goes.
+    pub(crate) fn delete_all(&self) -> String {
+        format!("DELETE FROM {}", self.target)
+    }
+
+    /// The rows of a shadow of the same layout enter, or those of its side table.
+    pub(crate) fn take_all(&self, shadow: &Self, side: bool) -> String {
+        let (to, from) = if side { (&self.side, &shadow.side) } else { (&self.target, &shadow.target) };
+        let system = self.layout.system().into_iter();
+        let all = names(system.chain(self.layout.columns.iter().map(|c| c.column.name.as_str())));
+        format!("INSERT INTO {to} ({all}) SELECT {all} FROM {from}")
+    }
+
     /// Definition of a column of the target.
     fn column(&self, column: &str) -> Option<String> {
         let known = self.layout.column(column)?;

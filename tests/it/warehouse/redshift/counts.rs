@@ -50,6 +50,7 @@ async fn tick(world: &RedshiftWorld, tables: usize, shards: usize) -> Seen {
         tables: targets.iter().map(table).collect(),
         moves: (0..shards).map(step).collect(),
         exceptions: Vec::new(),
+        rebuilds: Vec::new(),
     };
     applier.warehouse.merge(&merge).await.unwrap();
     let all = statements();

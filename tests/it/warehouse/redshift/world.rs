@@ -25,7 +25,8 @@ use tailwater::{
     model::{ColumnType, TableSchema, Target},
     warehouse::{
         BatchStream, Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadError, ReadFiles,
-        StageOutcome, StagedFile, TableFiles, TablePlan, TableState, TickId, Warehouse, WarehouseError,
+        RebuildChange, StageOutcome, StagedFile, Swap, SwapReport, TableFiles, TablePlan, TableState, TargetColumn,
+        TickId, Warehouse, WarehouseError,
         redshift::{CopyAccess, DataApiTarget, Login, Redshift, RedshiftOptions, TlsMode},
     },
 };
@@ -306,12 +307,33 @@ impl Warehouse for Uploading {
         self.inner.group_state(group).await
     }
 
+    async fn preview_table(&self, group: &str, plan: &TablePlan) -> Result<TableState, WarehouseError> {
+        self.inner.preview_table(group, plan).await
+    }
+
     async fn ensure_table(&self, fence: &Fence, plan: &TablePlan) -> Result<TableState, WarehouseError> {
         self.inner.ensure_table(fence, plan).await
     }
 
     async fn recall_table(&self, fence: &Fence, target: &Target) -> Result<bool, WarehouseError> {
         self.inner.recall_table(fence, target).await
+    }
+
+    async fn columns(&self, fence: &Fence, target: &Target) -> Result<Option<Vec<TargetColumn>>, WarehouseError> {
+        self.inner.columns(fence, target).await
+    }
+
+    async fn drop_shadow(
+        &self,
+        fence: &Fence,
+        target: &Target,
+        rebuilds: &[RebuildChange],
+    ) -> Result<(), WarehouseError> {
+        self.inner.drop_shadow(fence, target, rebuilds).await
+    }
+
+    async fn swap(&self, swap: &Swap) -> Result<SwapReport, WarehouseError> {
+        self.inner.swap(swap).await
     }
 
     async fn checksums(&self) -> Result<Box<dyn Checksums>, WarehouseError> {

@@ -254,7 +254,7 @@ fn prepared(
     place: &Place,
     warehouse: &Warehouse,
 ) -> Result<(Program, Vec<String>)> {
-    let program = Program::new(binary, folder);
+    let program = Program::new(binary, folder).serving();
     let mut words = vec!["run".to_owned()];
     let sources: Vec<String> =
         servers.iter().map(|server| format!("mysql://{USER}:{PASSWORD}@{}:{}", server.host(), server.port())).collect();

@@ -163,6 +163,10 @@ CREATE FUNCTION redshift.to_hex(value bytea) RETURNS varchar IMMUTABLE STRICT LA
 CREATE FUNCTION redshift.to_hex(value text) RETURNS varchar IMMUTABLE STRICT LANGUAGE sql AS $$
     SELECT encode(convert_to(value, 'UTF8'), 'hex')::varchar
 $$;
+-- Of a number, in as few digits as it takes; a negative one in those of its two's complement.
+CREATE FUNCTION redshift.to_hex(value bigint) RETURNS varchar IMMUTABLE STRICT LANGUAGE sql AS $$
+    SELECT pg_catalog.to_hex(value)::varchar
+$$;
 CREATE FUNCTION redshift.from_hex(value text) RETURNS bytea IMMUTABLE STRICT LANGUAGE sql AS $$ SELECT decode(value, 'hex') $$;
 CREATE FUNCTION redshift.to_varbyte(value text, format text) RETURNS bytea IMMUTABLE STRICT LANGUAGE plpgsql AS $$
 BEGIN
@@ -192,6 +196,15 @@ CREATE FUNCTION redshift.sha2(value text, bits integer) RETURNS varchar IMMUTABL
         WHEN 384 THEN sha384(convert_to(value, 'UTF8'))
         WHEN 512 THEN sha512(convert_to(value, 'UTF8'))
         ELSE sha256(convert_to(value, 'UTF8'))
+    END, 'hex')::varchar
+$$;
+-- Of bytes: not measured on a cluster.
+CREATE FUNCTION redshift.sha2(value bytea, bits integer) RETURNS varchar IMMUTABLE STRICT LANGUAGE sql AS $$
+    SELECT encode(CASE bits
+        WHEN 224 THEN sha224(value)
+        WHEN 384 THEN sha384(value)
+        WHEN 512 THEN sha512(value)
+        ELSE sha256(value)
     END, 'hex')::varchar
 $$;
 -- FNV-1a of 64 bits, as a signed number.
