@@ -142,7 +142,11 @@ impl Session<'_> {
         // Nothing but this task moves the group, so what is at rest now is so until the swap.
         let rests =
             |(origin, place): (&Origin, &CatchUp)| self.stands(&origin.shard).is_some_and(|end| place.rests(end));
-        let held = |origin: &Origin| self.behind.get(origin).is_some_and(CatchUp::is_held);
+        // One that is paused, or waits for a snapshot, is not to be brought to the group's place behind its back.
+        let held = |origin: &Origin| {
+            let paused = self.apply.held.borrow().origin(origin).is_some();
+            paused || self.behind.get(origin).is_some_and(CatchUp::is_held)
+        };
         if looked && rebuild.origins.iter().all(rests) && !rebuild.origins.keys().any(held) {
             self.swap(rebuild).await?;
             return Ok(Turn::Done);
