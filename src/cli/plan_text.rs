@@ -48,7 +48,8 @@ fn shard(s: &ShardForecast, out: &mut String) {
     if let Some(trouble) = &s.trouble {
         let _ = writeln!(out, "  cannot be read: {trouble}");
     }
-    let reads = || s.tables.iter().filter(|t| matches!(t.action, Action::Snapshot | Action::ResumeSnapshot));
+    let reads =
+        || s.tables.iter().filter(|t| matches!(t.action, Action::Snapshot | Action::ResumeSnapshot | Action::Copy));
     let (rows, bytes) = (reads().map(|t| t.rows).sum(), reads().map(|t| t.bytes).sum());
     if reads().count() > 0 {
         let _ =
@@ -83,6 +84,8 @@ fn action(action: Action) -> &'static str {
         Action::Follow => "follow",
         Action::Snapshot => "read, then follow",
         Action::ResumeSnapshot => "read on, then follow",
+        Action::Copy => "copy again and again",
+        Action::Ask => "ask for what is new",
         Action::Park => "PARKED",
     }
 }

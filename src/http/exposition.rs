@@ -66,6 +66,7 @@ mod tests {
     fn the_older_form_names_counters_as_their_samples() {
         let metrics = Metrics::new();
         metrics.shard(&Shard::new("s1")).read(1, 10, OpCounts::default());
+        metrics.group("main");
         let text = plain(&metrics.exposition(1));
         for line in [
             "# TYPE tailwater_extract_binlog_bytes_total counter",

@@ -176,7 +176,7 @@ mod tests {
         }
         let curve = history.curve("a", 0);
         assert_eq!((curve.points.len(), curve.points[POINTS - 1].read, curve.points[0].lag), (POINTS, 30.0, 1.5));
-        assert_eq!(curve.until, 3992 * SECOND);
+        assert_eq!(curve.until, 4000 * SECOND);
         assert_eq!(history.curve("a", curve.until - 20 * SECOND).points.len(), 2);
         assert_eq!(history.curve("a", curve.until).points.len(), 0);
         assert_eq!(history.curve("b", 0).points.len(), 0);

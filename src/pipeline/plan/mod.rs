@@ -82,6 +82,10 @@ pub enum Action {
     Snapshot,
     /// The snapshot that is under way goes on.
     ResumeSnapshot,
+    /// It is copied whole again and again: its source's binlog is not followed.
+    Copy,
+    /// It is asked for what is new, again and again.
+    Ask,
     /// Nothing: a note says why, and what to do.
     Park,
 }

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::{Action, Captured, Lake, ShardForecast, TableForecast};
 use crate::{
-    config::{self, Config, KeyScope, MadeFor, Pattern, Source, TablePolicy},
+    config::{self, Config, KeyScope, MadeFor, Pattern, Polls, Source, TableMode, TablePolicy},
     decode::Policies,
     errors::chain,
     lake::log::Head,
@@ -30,7 +30,7 @@ pub(super) async fn look(config: &Config, source: &Source, lake: &Lake) -> (Shar
     let mut forecast = ShardForecast {
         shard: shard.to_string(),
         entry: head.map(|h| h.newest.entry.number),
-        begins: begins(source, head),
+        begins: begins(config, source, head),
         ..ShardForecast::default()
     };
     let mut captured = Vec::new();
@@ -43,7 +43,10 @@ pub(super) async fn look(config: &Config, source: &Source, lake: &Lake) -> (Shar
     (forecast, captured)
 }
 
-fn begins(source: &Source, head: Option<&Head>) -> String {
+fn begins(config: &Config, source: &Source, head: Option<&Head>) -> String {
+    if config.polls(source).is_some() {
+        return "its tables are asked again and again; its binlog is not followed".to_owned();
+    }
     let position = head.map(|h| status::place(&h.newest.entry.position)).filter(|p| !p.is_empty());
     position.unwrap_or_else(|| source.start.to_string())
 }
@@ -60,8 +63,11 @@ async fn ask(
     let position = head.map(|h| &h.newest.entry.position).filter(|p| p.gtid_set.is_some() || p.file.is_some());
     let from = position.map_or_else(|| open::start(source), |p| StartPoint::Resume(p.clone()));
     let mut conn = address.connect().await.map_err(|e| chain(&e))?;
-    // What keeps it from being read does not keep its tables from being looked at.
-    forecast.trouble = start::resolve(&mut conn, &from).await.err().map(|e| chain(&e));
+    let polls = config.polls(source);
+    if polls.is_none() {
+        // What keeps it from being read does not keep its tables from being looked at.
+        forecast.trouble = start::resolve(&mut conn, &from).await.err().map(|e| chain(&e));
+    }
     let flavor = start::flavor(&mut conn).await.map_err(|e| chain(&e))?;
     // The server may have gone away already; nothing depends on a polite goodbye.
     let _ = conn.disconnect().await;
@@ -73,7 +79,7 @@ async fn ask(
         let origin = Origin::new(&shard, &listed.name.database, &listed.name.table);
         let known = head.and_then(|h| h.catalog.origins.get(&origin));
         let asked = asked.iter().any(|p| p.matches(&listed.name.database, &listed.name.table));
-        let one = Table { config, source, rule, origin, listed, flavor };
+        let one = Table { config, source, polls, rule, origin, listed, flavor };
         let (table, schema) = one.look(&mut catalog, known, asked, position.is_some()).await;
         captured.push(Captured { origin: one.origin, target: one.rule.target, schema });
         forecast.tables.push(table);
@@ -103,6 +109,8 @@ fn gone(shard: &Shard, head: Option<&Head>, captured: &[Captured]) -> Vec<TableF
 struct Table<'a> {
     config: &'a Config,
     source: &'a Source,
+    /// How it is asked, where its binlog is not followed.
+    polls: Option<Polls>,
     rule: TablePolicy,
     origin: Origin,
     listed: ListedTable,
@@ -136,7 +144,7 @@ impl Table<'_> {
             Ok(None) => None,
             Err(e) => {
                 // A snapshot alone needs the rows in this form.
-                let reads = matches!(action, Action::Snapshot | Action::ResumeSnapshot);
+                let reads = action != Action::Follow;
                 if reads || !matches!(e, ShapeError::Type { .. }) {
                     action = Action::Park;
                 }
@@ -165,6 +173,14 @@ impl Table<'_> {
             Some(Known { parked: Some(reason), .. }) => {
                 notes.push(reason.clone());
                 Action::Park
+            }
+            _ if self.polls.is_some() => {
+                let how = self.polls.map(|polls| polls.of(&self.rule));
+                notes.extend(how.as_ref().map(|how| {
+                    let every = humantime::format_duration(how.interval);
+                    format!("every {every}; not seen: {}", how.cannot_see())
+                }));
+                if how.is_some_and(|how| how.mode == TableMode::Full) { Action::Copy } else { Action::Ask }
             }
             Some(Known { snapshot: Some(_), .. }) => Action::ResumeSnapshot,
             Some(Known { needs_snapshot, .. }) => {

@@ -54,8 +54,8 @@ fn new_and_changed_rows_arrive_and_known_ones_do_not() -> Result<()> {
     let tables = ["states", "local", "events"];
     scene.once()?;
     scene.equal(&tables)?;
-    let change = "UPDATE states SET n = -n WHERE id % 3 = 0; INSERT INTO states (id, n) SELECT id + 1000, 0 FROM states WHERE id < 30;
-         UPDATE local SET n = -n WHERE n % 5 = 0; INSERT INTO local (name, n) VALUES ('new', 1); INSERT INTO events (what) SELECT n FROM states;";
+    let change = "UPDATE states SET n = -n WHERE id % 3 = 0; REPLACE INTO states (id, n) SELECT id + 1000, 0 FROM states WHERE id < 30;
+         UPDATE local SET n = -n WHERE n % 5 = 0; REPLACE INTO local (name, n) VALUES ('new', 1); INSERT INTO events (what) SELECT n FROM states;";
     scene.sql_all(change)?;
     scene.once()?;
     scene.equal(&tables)?;
@@ -86,26 +86,23 @@ fn rows_that_commit_late_are_found() -> Result<()> {
         "CREATE TABLE events (id INT AUTO_INCREMENT PRIMARY KEY, n INT); INSERT INTO events (n) VALUES (1), (2)",
     )?;
     scene.once()?;
-    Runtime::new()?.block_on(async {
-        let mut conn = scene.connection(0).await?;
-        for round in 0..3 {
-            conn.query_drop("START TRANSACTION").await?;
-            conn.query_drop(format!("INSERT INTO events (n) VALUES ({round}), ({round})")).await?;
-            conn.query_drop(format!("UPDATE states SET n = 1000 + {round} WHERE id = 5")).await?;
-            scene.sql(
-                0,
-                &format!(
-                    "INSERT INTO events (n) VALUES (100); UPDATE states SET n = {round} WHERE id BETWEEN 50 AND 90"
-                ),
-            )?;
-            scene.once()?;
-            ensure!(scene.equal(&["states"]).is_ok(), "what is open is not there");
-            conn.query_drop("COMMIT").await?;
-            scene.once()?;
-            scene.equal(&["states"])?;
-        }
-        Ok(())
-    })?;
+    let runtime = Runtime::new()?;
+    let mut conn = runtime.block_on(scene.connection(0))?;
+    let mut late = |sql: String| runtime.block_on(conn.query_drop(sql));
+    for round in 0..3 {
+        late("START TRANSACTION".to_owned())?;
+        late(format!("INSERT INTO events (n) VALUES ({round}), ({round})"))?;
+        late(format!("UPDATE states SET n = 1000 + {round} WHERE id = 5"))?;
+        scene.sql(
+            0,
+            &format!("INSERT INTO events (n) VALUES (100); UPDATE states SET n = {round} WHERE id BETWEEN 50 AND 90"),
+        )?;
+        scene.once()?;
+        ensure!(scene.equal(&["states"]).is_ok(), "what is open is not there");
+        late("COMMIT".to_owned())?;
+        scene.once()?;
+        scene.equal(&["states"])?;
+    }
     // The keys that were handed out late are in front of the greatest: they come when the overlap is over.
     scene.reconfigure("overlap = \"60s\"", "overlap = \"1s\"")?;
     let mut running = scene.start()?;
@@ -141,7 +138,8 @@ fn check_names_what_is_not_seen() -> Result<()> {
     let scene = Scene::new("incr_check", 1, INCREMENTAL, &by_time("incr_check"))?;
     scene.sql(
         0,
-        "CREATE TABLE states (id INT PRIMARY KEY, at DATETIME NULL); CREATE TABLE events (id VARCHAR(9) PRIMARY KEY)",
+        "CREATE TABLE states (id INT PRIMARY KEY, at DATETIME NULL); CREATE TABLE events (id VARCHAR(9) PRIMARY KEY); \
+         CREATE TABLE local (id INT PRIMARY KEY, at TIMESTAMP(6) NOT NULL DEFAULT NOW(6) ON UPDATE NOW(6), INDEX (at))",
     )?;
     scene.complete(&["check"])?;
     let said = scene.log();
@@ -155,6 +153,10 @@ fn check_names_what_is_not_seen() -> Result<()> {
         "not seen in incr_check.events: updates and deletes",
     ] {
         ensure!(said.contains(text), "{text:?} is missing:\n{said}");
+    }
+    let plan = scene.ends_with(&["plan"], 0)?;
+    for text in ["its binlog is not followed", "ask for what is new", "not seen: deletes"] {
+        ensure!(plan.contains(text), "{text:?} is missing:\n{plan}");
     }
     scene.sql(0, "ALTER TABLE states CHANGE at at_ INT")?;
     scene.ends_with(&["check"], 1).map(drop)

@@ -161,15 +161,14 @@ const JSON: &str = "Content-Type: application/json";
 /// Commands over HTTP, and who may give them; the log level; a configuration that is read anew.
 #[test]
 fn a_running_process_takes_commands_and_a_new_configuration() -> Result<()> {
-    let scene =
-        Setup::new("commands").one_shard().begins("snapshot").lines("[http]\nlisten = \"127.0.0.1:0\"").start()?;
+    let scene = Setup::new("commands").one_shard().begins("snapshot").start()?;
     let file = scene.folder().join("tailwater.toml");
     let whole = fs::read_to_string(&file)?;
     let narrow = whole.replace("match = \"commands.*\"", "match = \"commands.orders\"");
     ensure!(whole != narrow, "{whole}");
     fs::write(&file, &narrow)?;
     scene.sql(0, TABLES)?;
-    let mut running = scene.start(&["run"])?;
+    let mut running = scene.start(&["run", "--http", "127.0.0.1:0"])?;
     scene.becomes_equal(&["orders"], &mut running)?;
     let at = address(&scene, &mut running)?;
     let pause = "{\"tables\": [\"commands.orders\"], \"pipeline\": \"commands\"}";

@@ -68,7 +68,7 @@ fn target<'a>(plan: &'a serde_json::Value, name: &str) -> &'a serde_json::Value 
 fn a_plan_is_what_run_does_and_changes_nothing() -> Result<()> {
     for engine in Engine::ALL {
         let scene =
-            Setup::new("plan").one_shard().begins("snapshot").rule("cut", "text_bytes_max = 5").to(engine).start()?;
+            Setup::new("plan").to(engine).one_shard().begins("snapshot").rule("cut", "text_bytes_max = 5").start()?;
         scene.sql(
             0,
             "CREATE TABLE orders (id INT PRIMARY KEY, item VARCHAR(40)); INSERT INTO orders VALUES (1, 'a'), (2, 'b');

@@ -7,7 +7,8 @@
 //! misses commits while or after it reads, so it was stamped less than `overlap` before that, and the round's beginning is no later
 //! than its mark. The next round begins `overlap` in front of the mark and finds it. When the server's clock is set, stamps jump: the
 //! clock is compared with ours at every round, and a round looks back further by as much as the two drifted apart since
-//! something that may still commit can have been stamped.
+//! something that may still commit can have been stamped. Clocks that are set to and fro between two rounds look as if they had not
+//! been; nothing can notice that, and `docs/modes.md` says so.
 //!
 //! **By a key.** Keys are handed out in order and committed in any. A round notes the greatest key that is visible when it
 //! begins; everything below it was handed out before, so it is committed `overlap` later. The mark is therefore the note of a

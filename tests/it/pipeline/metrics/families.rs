@@ -98,8 +98,17 @@ const SAID_MEANWHILE: &[(&str, &[&str], f64)] = &[
     ("apply_held_tables", &["group=\"main\""], 1.0),
 ];
 
-/// Proven beside the code: `metrics::source::tests` (a server does not change its identity while a test looks on).
-const SAID_ELSEWHERE: &[&str] = &["source_server_changes_total"];
+/// Proven beside the code: `metrics::source::tests` (a server does not change its identity while a test looks on),
+/// `metrics::polls::tests` (no source of this test is asked) and `metrics::rebuilds::tests`.
+const SAID_ELSEWHERE: &[&str] = &[
+    "source_server_changes_total",
+    "poll_rounds_total",
+    "poll_failures_total",
+    "poll_rows_total",
+    "poll_age_seconds",
+    "rebuild_rows",
+    "rebuild_expected_rows",
+];
 
 fn full(name: &str) -> String {
     if name.starts_with("process_") { name.to_owned() } else { format!("tailwater_{name}") }

@@ -35,6 +35,8 @@ struct Source {
     /// The clock that applications stamp with, behind the server's.
     behind: i64,
     sets_clock: bool,
+    /// A clock was set since they were compared: what is set to and fro meanwhile, nobody can notice.
+    was_set: bool,
 }
 
 impl Source {
@@ -54,10 +56,12 @@ impl Source {
             precision,
             behind,
             sets_clock,
+            was_set: false,
         }
     }
 
-    fn look(&self) -> Look {
+    fn look(&mut self) -> Look {
+        self.was_set = false;
         Look { ours: self.now + self.ours_ahead, theirs: self.now + self.ahead }
     }
 
@@ -76,11 +80,11 @@ impl Source {
     }
 
     fn work(&mut self, appends: bool) {
-        if self.sets_clock && self.random.random_bool(0.004) {
-            self.ahead += self.random.random_range(-300..300);
-        }
-        if self.sets_clock && self.random.random_bool(0.002) {
-            self.ours_ahead += self.random.random_range(-300..300);
+        if self.sets_clock && !self.was_set && self.random.random_bool(0.006) {
+            let ours = self.random.random_bool(0.3);
+            let clock = if ours { &mut self.ours_ahead } else { &mut self.ahead };
+            *clock += self.random.random_range(-300..300);
+            self.was_set = true;
         }
         if self.random.random_bool(0.3) {
             let new = appends || self.next_key < 8 || self.random.random_bool(0.1);
@@ -173,7 +177,8 @@ fn by_key(seed: u64) {
     source.pass(200, true);
     let mut copy = BTreeMap::new();
     let high = |source: &Source| source.rows.keys().next_back().copied();
-    let mut window = Keys::new(source.look(), high(&source), None);
+    let look = source.look();
+    let mut window = Keys::new(look, high(&source), None);
     read_by_key(&mut source, None, &mut copy);
     let mut rounds = 0;
     // Behind the last commit, a complete round looks over what was open, and another one over what a first look missed.
@@ -181,7 +186,8 @@ fn by_key(seed: u64) {
         let waits = source.random.random_range(1..200);
         source.pass(waits, true);
         rounds += i32::from(source.quiet());
-        let (look, high) = (source.look(), high(&source));
+        let look = source.look();
+        let high = high(&source);
         let (low, again) = window.low(look, OVERLAP);
         read_by_key(&mut source, low, &mut copy);
         if source.random.random_bool(0.8) {
@@ -206,11 +212,13 @@ fn an_overlap_that_is_too_short_is_found_out() {
         source.pass(200, false);
         let mut copy = BTreeMap::new();
         let high = |source: &Source| source.rows.values().map(|(s, _)| *s).max();
-        let mut window = Stamps::new(source.look(), high(&source));
+        let look = source.look();
+        let mut window = Stamps::new(look, high(&source));
         read_by_stamp(&mut source, None, &mut copy);
         while !source.quiet() {
             source.pass(50, false);
-            let (look, high) = (source.look(), high(&source));
+            let look = source.look();
+            let high = high(&source);
             let low = window.low(look, OVERLAP / 4);
             read_by_stamp(&mut source, low, &mut copy);
             window.complete(look, high);
