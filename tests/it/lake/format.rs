@@ -1,6 +1,6 @@
 //! The entry format is a promise: its text and its JSON Schema are pinned, and what was ever written stays readable.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --test it lake::format` writes the files anew after a deliberate change; a file of an
+//! `TAILWATER_BLESS=1 cargo test --test it lake::format` writes the files anew after a deliberate change; a file of an
 //! older version is never changed, a new one is added beside it.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
@@ -19,7 +19,7 @@ fn file(name: &str) -> PathBuf {
 
 /// Compares with a checked-in file, or writes it when asked to.
 fn pinned(name: &str, text: &str) {
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("TAILWATER_BLESS").is_some() {
         fs::create_dir_all(file(name).parent().unwrap()).unwrap();
         fs::write(file(name), text).unwrap();
     }

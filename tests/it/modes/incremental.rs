@@ -149,7 +149,7 @@ fn check_names_what_is_not_seen() -> Result<()> {
         "may be NULL",
         "counts whole seconds",
         "is not AUTO_INCREMENT",
-        "not seen in incr_check.states: deletes",
+        "not seen in incr_check.local, incr_check.states: deletes",
         "not seen in incr_check.events: updates and deletes",
     ] {
         ensure!(said.contains(text), "{text:?} is missing:\n{said}");
