@@ -114,6 +114,7 @@ fn compare(arguments: &Arguments, mysql: &Mysql) -> Result<bool> {
             rows as f64 / 1e6 / seconds
         );
     }
+    source_load(mysql, &scratch, arguments.connections, rows)?;
     let rate = rows as f64 / wall(Way::Tailwater);
     let peak = taken.iter().filter(|(w, _)| *w == Way::Tailwater).map(|(_, f)| f.rss_bytes).max().unwrap_or(0);
     println!(
@@ -122,6 +123,23 @@ fn compare(arguments: &Arguments, mysql: &Mysql) -> Result<bool> {
         wall(Way::Tailwater) / wall(Way::Dump)
     );
     Ok(arguments.quick || (rate >= ROWS_PER_SECOND_MIN && peak <= RSS_MAX_BYTES))
+}
+
+/// What a run asks of the server, by the server's own log of all statements. A run of its own: logging costs time.
+fn source_load(mysql: &Mysql, scratch: &Path, connections: u32, rows: u64) -> Result<()> {
+    mysql.sql(
+        "SET GLOBAL log_output = 'TABLE'; SET GLOBAL long_query_time = 0; SET GLOBAL slow_query_log = ON; \
+         TRUNCATE mysql.slow_log",
+    )?;
+    let folder = tempfile::Builder::new().prefix("run-").tempdir_in(scratch)?;
+    take(Way::Tailwater, mysql, folder.path(), connections, rows)?;
+    mysql.sql("SET GLOBAL slow_query_log = OFF; SET GLOBAL long_query_time = DEFAULT")?;
+    let figures = mysql.value(&format!(
+        "SELECT CONCAT(COUNT(*), ' statements, ', SUM(rows_examined), ' rows examined for {rows} rows, the longest statement ', \
+         TIME_TO_SEC(MAX(query_time)) + MICROSECOND(MAX(query_time)) / 1e6, ' s') FROM mysql.slow_log WHERE user_host LIKE '{USER}[%'"
+    ))?;
+    println!("\nasked of the source: {figures}");
+    Ok(())
 }
 
 fn take(way: Way, mysql: &Mysql, folder: &Path, connections: u32, rows: u64) -> Result<Figures> {
