@@ -1,6 +1,6 @@
 //! Merging a lake: `tailwater apply --once` of the changes of `bench.orders` (20 columns, about 1.5 million changes) into
-//! SQLite, PostgreSQL and the stand-in of Redshift, by turns, in one run; then what a tick asks of Redshift as shards and
-//! tables grow.
+//! SQLite, PostgreSQL and the stand-in of Redshift, by turns, in one run; then what a tick asks of Redshift as tables
+//! grow.
 //!
 //! The stand-in is a PostgreSQL behind a server that reads the files itself, so its rate says what Tailwater does not cost,
 //! not what a cluster does.

@@ -101,7 +101,7 @@ impl Place {
     pub(crate) fn extract(&self, sources: &[(&str, &Mysql)], tables: &str) -> Result<()> {
         let warehouse = match &self.servers {
             // The files' form follows from the product; which database it is does not matter.
-            Servers::Redshift { redshift, .. } => Warehouse::Redshift(redshift.create_database("none")?),
+            Servers::Redshift { redshift, .. } => Warehouse::Redshift(redshift.url("none")),
             Servers::Postgres(server) => Warehouse::Postgres(server.url("none")),
             Servers::None => Warehouse::Sqlite(self.folder.path().join("none.db")),
         };
