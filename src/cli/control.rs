@@ -43,6 +43,12 @@ pub(super) fn explain(error: ControlError) -> Failure {
     }
 }
 
+/// What was done and is noticed by running processes, a line each; `nothing` where nothing was.
+pub(super) fn report_or(effects: &[Effect], nothing: &str) -> String {
+    let noticed = "running processes notice within ten seconds; where none runs, the next one does";
+    report(effects, if effects.is_empty() { nothing } else { noticed })
+}
+
 /// What was done, a line each; `after` says when it shows.
 pub(super) fn report(effects: &[Effect], after: &str) -> String {
     let line = |effect: &Effect| {

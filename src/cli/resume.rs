@@ -30,10 +30,6 @@ pub(super) async fn execute(args: ResumeArgs, shell: &Shell) -> Result<Exit, Fai
     let config = shell.config(&args.config, Role::Look)?;
     shell.start_logging(&config)?;
     let effects = command::resume(&config, &args.what.selection()).await.map_err(control::explain)?;
-    let after = match effects.is_empty() {
-        true => "nothing is paused",
-        false => "running processes notice within ten seconds; where none runs, the next one does",
-    };
-    super::print(&control::report(&effects, after))?;
+    super::print(&control::report_or(&effects, "nothing is paused"))?;
     Ok(Exit::Ok)
 }

@@ -29,10 +29,6 @@ pub(super) async fn execute(args: UnparkArgs, shell: &Shell) -> Result<Exit, Fai
     let config = shell.config(&args.config, Role::Look)?;
     shell.start_logging(&config)?;
     let effects = command::unpark(&config, &args.what.selection()).await.map_err(control::explain)?;
-    let after = match effects.is_empty() {
-        true => "none of these tables is parked",
-        false => "running processes notice within ten seconds; where none runs, the next one does",
-    };
-    super::print(&control::report(&effects, after))?;
+    super::print(&control::report_or(&effects, "none of these tables is parked"))?;
     Ok(Exit::Ok)
 }

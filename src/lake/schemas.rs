@@ -32,6 +32,13 @@ pub enum SchemaError {
     },
 }
 
+impl SchemaError {
+    /// Whether the same may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(e) if e.is_transient())
+    }
+}
+
 /// Saves and loads schemas, each at most once.
 #[derive(Debug)]
 pub struct Schemas {

@@ -134,6 +134,13 @@ pub struct StoreError {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+impl StoreError {
+    /// Whether the same may succeed later.
+    pub fn is_transient(&self) -> bool {
+        !self.kind.is_definite()
+    }
+}
+
 struct Mend<'a>(&'a Option<String>);
 
 impl fmt::Display for Mend<'_> {

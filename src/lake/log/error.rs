@@ -110,3 +110,15 @@ pub enum LogError {
         problem: String,
     },
 }
+
+impl LogError {
+    /// Whether a new session may succeed.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(e) => e.is_transient(),
+            // A new session reads what became of it. Only writers meet it.
+            Self::Undecided { .. } => true,
+            _ => false,
+        }
+    }
+}

@@ -109,11 +109,10 @@ impl ApplyError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Warehouse(e) => matches!(e, WarehouseError::Transient { .. } | WarehouseError::Moved { .. }),
-            Self::Log(LogError::Store(e)) | Self::Store(e) | Self::Schema(SchemaError::Store(e)) => {
-                !e.kind.is_definite()
-            }
+            Self::Log(e) => e.is_transient(),
+            Self::Store(e) => e.is_transient(),
+            Self::Schema(e) => e.is_transient(),
             Self::Undecided { .. } => true,
-            Self::Log(_) | Self::Schema(_) => false,
         }
     }
 

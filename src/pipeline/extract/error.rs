@@ -113,15 +113,12 @@ impl ExtractError {
             // What comes here has been retried inside, or is the operator's.
             Self::Stream(_) | Self::Snapshot(_) => false,
             Self::Catalog(CatalogError::Connect(e)) => !e.is_definite(),
-            Self::Log(LogError::Store(e)) | Self::Store(e) | Self::Schema(SchemaError::Store(e)) => {
-                !e.kind.is_definite()
-            }
-            Self::Log(LogError::Undecided { .. }) => true,
+            Self::Log(e) => e.is_transient(),
+            Self::Store(e) => e.is_transient(),
+            Self::Schema(e) => e.is_transient(),
             Self::Catalog(CatalogError::Query { .. }) | Self::Interrupted | Self::StreamEnded => true,
             Self::CommitterGone => true,
-            Self::Log(_)
-            | Self::Schema(_)
-            | Self::Parquet(_)
+            Self::Parquet(_)
             | Self::Seal(_)
             | Self::Assembler(_)
             | Self::RolledBackRows { .. }

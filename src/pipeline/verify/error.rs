@@ -56,9 +56,9 @@ impl VerifyError {
         match self {
             Self::Source(e) => e.is_transient(),
             Self::Warehouse(e) => matches!(e, WarehouseError::Transient { .. }),
-            Self::Log(LogError::Store(e)) | Self::Store(e) | Self::Schema(SchemaError::Store(e)) => {
-                !e.kind.is_definite()
-            }
+            Self::Log(e) => e.is_transient(),
+            Self::Store(e) => e.is_transient(),
+            Self::Schema(e) => e.is_transient(),
             _ => false,
         }
     }
