@@ -104,7 +104,7 @@ fn rows_that_commit_late_are_found() -> Result<()> {
         scene.equal(&["states"])?;
     }
     // The keys that were handed out late are in front of the greatest: they come when the overlap is over.
-    scene.reconfigure("overlap = \"60s\"", "overlap = \"1s\"")?;
+    scene.reconfigure("overlap = \"1h\"", "overlap = \"1s\"")?;
     let mut running = scene.start()?;
     scene.becomes_equal(&["events", "states"])?;
     running.terminate(LIMIT)
