@@ -55,7 +55,7 @@ use crate::{lake::Store, model::Target};
 use super::{
     Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, RebuildChange, StageOutcome, Swap,
     SwapReport, TableFiles, TableMerge, TablePlan, TableState, TargetColumn, TickId, Warehouse, WarehouseError,
-    plan::Layout,
+    layouts::Layouts,
 };
 use errors::{Class, Trouble};
 pub use options::{CopyAccess, DataApiTarget, Login, RedshiftOptions, TlsMode};
@@ -86,7 +86,7 @@ pub struct Redshift {
 #[derive(Debug, Default)]
 struct Inner {
     idle: Idle,
-    layouts: HashMap<Target, Layout>,
+    layouts: Layouts,
     staged: HashMap<Target, merge::Staged>,
     /// Private tables that nothing needs any more, by target.
     litter: HashMap<Target, Vec<String>>,
@@ -350,7 +350,7 @@ impl Warehouse for Redshift {
         let mut lease = self.lease().await?;
         let ensured = define::ensure(lease.channel.as_mut(), &self.names, fence, plan).await;
         let state = ensured.map(|(layout, state)| {
-            lease.inner.layouts.insert(plan.target.clone(), layout);
+            lease.inner.layouts.keep(&plan.target, layout);
             state
         });
         lease.give_back();
@@ -367,13 +367,7 @@ impl Warehouse for Redshift {
     async fn recall_table(&self, fence: &Fence, target: &Target) -> Result<bool, WarehouseError> {
         let mut lease = self.lease().await?;
         let recalled = define::recall(lease.channel.as_mut(), &self.names, fence, target).await;
-        let known = recalled.map(|layout| match layout {
-            Some(layout) => {
-                lease.inner.layouts.insert(target.clone(), layout);
-                true
-            }
-            None => false,
-        });
+        let known = recalled.map(|layout| lease.inner.layouts.recalled(target, layout));
         lease.give_back();
         known
     }
@@ -432,7 +426,7 @@ impl Warehouse for Redshift {
     ) -> Result<(), WarehouseError> {
         let mut lease = self.lease().await?;
         let dropped = shadow::discard(lease.channel.as_mut(), &self.names, fence, target, rebuilds).await;
-        lease.inner.layouts.remove(&target.shadow());
+        lease.inner.layouts.without_shadow(target);
         lease.give_back();
         dropped
     }
@@ -441,8 +435,7 @@ impl Warehouse for Redshift {
         let mut lease = self.lease().await?;
         let swapped = shadow::swap(lease.channel.as_mut(), &self.names, swap).await;
         let report = swapped.map(|(layout, report)| {
-            lease.inner.layouts.remove(&swap.target.shadow());
-            lease.inner.layouts.insert(swap.target.clone(), layout);
+            lease.inner.layouts.swapped(&swap.target, layout);
             report
         });
         lease.give_back();
