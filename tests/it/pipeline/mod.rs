@@ -6,6 +6,7 @@
 mod control;
 mod definitions;
 mod down;
+mod history;
 mod http;
 mod keys;
 mod long_values;
