@@ -78,6 +78,8 @@ pub(super) struct Setup {
     proxied: bool,
     /// Further keys of `[lake]`.
     lake: String,
+    /// Further keys of `[warehouse]`.
+    keys: String,
     lines: String,
 }
 
@@ -94,6 +96,7 @@ impl Setup {
             url: None,
             proxied: false,
             lake: String::new(),
+            keys: String::new(),
             lines: String::new(),
         }
     }
@@ -101,6 +104,12 @@ impl Setup {
     /// Keys of `[lake]`.
     pub(super) fn lake(mut self, keys: &str) -> Self {
         let _ = writeln!(self.lake, "{keys}");
+        self
+    }
+
+    /// Keys of `[warehouse]`.
+    pub(super) fn warehouse_keys(mut self, keys: &str) -> Self {
+        let _ = writeln!(self.keys, "{keys}");
         self
     }
 
@@ -217,6 +226,7 @@ impl Setup {
         });
         line(&self.lake);
         line("flush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"");
+        line(&self.keys);
         line(&warehouse.configuration());
         line(&self.lines);
         line(&format!("[[table]]\nmatch = \"{}.*\"", self.name));
@@ -283,6 +293,11 @@ impl Scene {
 
     pub(super) fn s3(&self) -> Result<&S3> {
         self.s3.as_deref().context("the lake is in a folder")
+    }
+
+    /// What the stand-in of Redshift executed for this scene, in order; the oldest may be forgotten.
+    pub(super) fn executed(&self) -> Vec<tailwater_redshift::Executed> {
+        redshift().server.statements().into_iter().filter(|s| s.database == self.name).collect()
     }
 
     /// The proxy in front of the warehouse.
