@@ -81,6 +81,8 @@ pub(super) struct Setup {
     proxied: bool,
     /// Further keys of `[lake]`.
     lake: String,
+    /// Further keys of `[warehouse]`.
+    keys: String,
     lines: String,
 }
 
@@ -97,6 +99,7 @@ impl Setup {
             url: None,
             proxied: false,
             lake: String::new(),
+            keys: String::new(),
             lines: String::new(),
         }
     }
@@ -104,6 +107,12 @@ impl Setup {
     /// Keys of `[lake]`.
     pub(super) fn lake(mut self, keys: &str) -> Self {
         let _ = writeln!(self.lake, "{keys}");
+        self
+    }
+
+    /// Keys of `[warehouse]`.
+    pub(super) fn warehouse_keys(mut self, keys: &str) -> Self {
+        let _ = writeln!(self.keys, "{keys}");
         self
     }
 
@@ -220,6 +229,7 @@ impl Setup {
         });
         line(&self.lake);
         line("flush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"");
+        line(&self.keys);
         line(&warehouse.configuration());
         line(&self.lines);
         line(&format!("[[table]]\nmatch = \"{}.*\"", self.name));
@@ -286,6 +296,11 @@ impl Scene {
 
     pub(super) fn s3(&self) -> Result<&S3> {
         self.s3.as_deref().context("the lake is in a folder")
+    }
+
+    /// What the stand-in of Redshift executed for this scene, in order; the oldest may be forgotten.
+    pub(super) fn executed(&self) -> Vec<tailwater_redshift::Executed> {
+        redshift().server.statements().into_iter().filter(|s| s.database == self.name).collect()
     }
 
     /// The proxy in front of the warehouse.
