@@ -17,7 +17,7 @@ use crate::{
     config::{self, TableMode},
     lake::paths,
     metrics::PollMetrics,
-    model::{FloorCause, Known, Origin, Seq},
+    model::{FloorCause, Known, Seq},
     pipeline::extract::{
         ExtractError,
         cut::{After, Pending},
@@ -124,27 +124,6 @@ impl Decoder {
             Some(Some(Polled { how: config::Polled { mode: TableMode::Full, .. }, .. })) => Way::View,
             Some(_) => Way::Chunks,
         }
-    }
-
-    /// The log was written in another mode. Who begins to follow has to read all tables anew, and says so before the log has a place in
-    /// the binlog; who begins to ask must not believe marks from before.
-    pub(super) fn change_mode(&mut self, changed: bool) -> Result<(), ExtractError> {
-        if !changed {
-            return Ok(());
-        }
-        let origins: Vec<Origin> = self.catalog.origins.keys().cloned().collect();
-        tracing::info!(shard = %self.shard, tables = origins.len(), "the log was written in another mode; its tables are read anew");
-        for origin in origins {
-            if self.polling.is_some() {
-                self.runtime.block_on(self.files.store.delete(&paths::poll(&origin)))?;
-            } else if self.rules.resolve(&origin.database, &origin.table).is_some() {
-                let pattern = config::Pattern::exactly(&origin.database, &origin.table);
-                let request =
-                    crate::lake::requests::Request::snapshot(self.shard.clone(), pattern, self.clock.unix_micros());
-                self.runtime.block_on(request.leave(&*self.files.store))?;
-            }
-        }
-        Ok(())
     }
 
     /// At the start of a session: every captured table, with how far it was read.
@@ -365,7 +344,7 @@ impl Decoder {
     }
 
     /// A failure at a look that a new session may succeed with.
-    fn catalog_failed(&self, error: SnapshotError) -> ExtractError {
+    pub(super) fn catalog_failed(&self, error: SnapshotError) -> ExtractError {
         match error {
             SnapshotError::Connect(e) => CatalogError::Connect(e).into(),
             SnapshotError::Query(source) => {
