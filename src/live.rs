@@ -195,9 +195,7 @@ impl Live {
         if let Some(kept) = made.as_ref().and_then(|made| made.kept(version)) {
             return kept;
         }
-        let new = overview::Made::new(version, || {
-            overview::make(&shards, held(&self.verified).iter(), &self.pauses())
-        });
+        let new = overview::Made::new(version, || overview::make(&shards, held(&self.verified).iter(), &self.pauses()));
         let overview = new.overview();
         *made = Some(new);
         overview

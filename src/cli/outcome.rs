@@ -4,9 +4,7 @@ use super::Failure;
 use crate::{
     exit::Exit,
     lake::{LogError, SchemaError, StoreError, StoreErrorKind},
-    pipeline::{
-        apply::ApplyError, extract::ExtractError, reanchor::ReanchorError, run::RunError, verify::VerifyError,
-    },
+    pipeline::{apply::ApplyError, extract::ExtractError, reanchor::ReanchorError, run::RunError, verify::VerifyError},
     source::mysql::{
         catalog::CatalogError, checksum::ChecksumError, connect::ConnectError, preflight::UnfitError,
         start::StartError, stream::StreamError,
@@ -72,7 +70,9 @@ pub(super) fn explain_reanchor(error: ReanchorError) -> Failure {
     let (exit, hint) = match &error {
         ReanchorError::Store(e) => (of_store(e), None),
         ReanchorError::Log(e) => match of_log(e) {
-            (Exit::Fenced, _) => (Exit::Fenced, Some("stop the shard's extractor first, or pass --take-over to fence it")),
+            (Exit::Fenced, _) => {
+                (Exit::Fenced, Some("stop the shard's extractor first, or pass --take-over to fence it"))
+            }
             verdict => verdict,
         },
         ReanchorError::Connect(e) => of_connect(e),

@@ -144,7 +144,9 @@ mod tests {
         let labels: Vec<_> = (0..ORIGINS_MAX + 3).map(|n| TableLabels::of(&origin(&n.to_string()))).collect();
         let mut text = String::new();
         gauge.write(&mut text, labels.iter().zip(0_i64..), i64::min);
-        assert!(text.starts_with("# HELP tailwater_x Some.\n# TYPE tailwater_x gauge\ntailwater_x{shard=\"s1\",table=\"shop.0\"} 0\n"));
+        assert!(text.starts_with(
+            "# HELP tailwater_x Some.\n# TYPE tailwater_x gauge\ntailwater_x{shard=\"s1\",table=\"shop.0\"} 0\n"
+        ));
         assert_eq!(text.lines().count(), 2 + ORIGINS_MAX + 1);
         let last = format!("tailwater_x{{shard=\"(other)\",table=\"(other)\"}} {ORIGINS_MAX}");
         assert_eq!(text.lines().last(), Some(last.as_str()));

@@ -43,9 +43,21 @@ impl Verified {
     pub(super) fn register(r: &mut Register) -> Self {
         Self {
             tables: Mutex::default(),
-            through: r.tables("verified_through_timestamp_seconds", "Source commit time up to which the warehouse was proven equal", BY_TABLE),
-            equal_at: r.tables("verified_timestamp_seconds", "When the warehouse was last proven equal to the source", BY_TABLE),
-            different: r.tables("verify_different_rows", "Rows that differed between source and warehouse when they were compared last", BY_TABLE),
+            through: r.tables(
+                "verified_through_timestamp_seconds",
+                "Source commit time up to which the warehouse was proven equal",
+                BY_TABLE,
+            ),
+            equal_at: r.tables(
+                "verified_timestamp_seconds",
+                "When the warehouse was last proven equal to the source",
+                BY_TABLE,
+            ),
+            different: r.tables(
+                "verify_different_rows",
+                "Rows that differed between source and warehouse when they were compared last",
+                BY_TABLE,
+            ),
             compared: r.tables("verify_compared", "Whether the last comparison could be made (1) or not (0)", BY_TABLE),
             rows: r.add("verify_rows", "Rows of the source that were compared", Family::default()),
             rounds: r.add("verify_rounds", "Comparisons of all tables that came to their end", Counter::default()),

@@ -7,6 +7,7 @@ use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
 };
+use tracing::Instrument as _;
 
 use super::{
     apply::{self, Apply, ApplyError},
@@ -22,6 +23,7 @@ use crate::{
     live::Phase,
     metrics::Metrics,
     model::Shard,
+    spans,
     warehouse::WarehouseError,
 };
 
@@ -223,13 +225,15 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
             metrics: Arc::clone(&plan.metrics),
         };
         let held = shared.held.clone();
-        tasks.spawn(async move {
+        let span = spans::extract(&extract.shard);
+        let work = async move {
             let shard = extract.shard.clone();
             let live = extract.metrics.live().shard(&shard);
             let ended = control::extract(extract, held).await;
             live.enter(Phase::Ended);
             Ended::Extract(ended.map_err(|e| RunError::Extract { shard, source: Box::new(e) }))
-        });
+        };
+        tasks.spawn(work.instrument(span));
     }
 }
 
@@ -256,7 +260,8 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
             held: shared.held.clone(),
             metrics: Arc::clone(&plan.metrics),
         };
-        tasks.spawn(async move {
+        let span = spans::apply(group);
+        let work = async move {
             let group = apply.group.clone();
             let metrics = Arc::clone(&apply.metrics);
             let ended = apply::run(apply).await;
@@ -264,7 +269,8 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
             metrics.group_ended(&group);
             live.enter(Phase::Ended);
             Ended::Apply(ended.map_err(|e| RunError::Apply { group, source: Box::new(e) }))
-        });
+        };
+        tasks.spawn(work.instrument(span));
     }
     Ok(())
 }

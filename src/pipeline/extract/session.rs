@@ -7,6 +7,7 @@ use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
 };
+use tracing::Instrument as _;
 
 use super::{
     Extract, ExtractError, commit,
@@ -233,7 +234,7 @@ pub(super) struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
 impl AbortOnDrop {
     pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(tokio::spawn(task))
+        Self(tokio::spawn(task.in_current_span()))
     }
 }
 
@@ -258,7 +259,9 @@ fn decode_thread(
     let (outcome, ended) = oneshot::channel();
     let runtime = Handle::current();
     let name = format!("decode {}", setup.shard);
+    let span = tracing::Span::current();
     let spawned = std::thread::Builder::new().name(name.clone()).spawn(move || {
+        let _inside = span.entered();
         // A session that was given up does not listen any more.
         let _ = outcome.send(decoder::run(setup, events, cuts, runtime));
     });

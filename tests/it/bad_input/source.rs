@@ -101,7 +101,9 @@ fn positions_without_gtids_are_refused() -> Result<()> {
 #[test]
 fn purged_transactions_end_the_shard_until_it_is_reanchored() -> Result<()> {
     let server = Mysql::start(MysqlOptions::default())?;
-    server.sql("CREATE DATABASE shop; USE shop; CREATE TABLE t (id INT PRIMARY KEY); CREATE TABLE gone (id INT PRIMARY KEY)")?;
+    server.sql(
+        "CREATE DATABASE shop; USE shop; CREATE TABLE t (id INT PRIMARY KEY); CREATE TABLE gone (id INT PRIMARY KEY)",
+    )?;
     server.sql("INSERT INTO shop.t VALUES (1); INSERT INTO shop.gone VALUES (7)")?;
     let place = Place::new(&[url(&server)], "shop.*")?;
     place.ends_with(0, &["run", "--once"])?;

@@ -54,8 +54,9 @@ impl Decoder {
     /// Whether a table that is in no list is gone. Who lost the right to see it must not take it for dropped.
     fn was_dropped(&self, origin: &Origin) -> Result<bool, ExtractError> {
         let address = &self.snapshots.address;
-        let looked =
-            self.runtime.block_on(async { Session::open(address).await?.is_there(&origin.database, &origin.table).await });
+        let looked = self
+            .runtime
+            .block_on(async { Session::open(address).await?.is_there(&origin.database, &origin.table).await });
         match looked {
             Ok(there) => Ok(!there),
             Err(error) if error.fate() == Fate::Refused => {

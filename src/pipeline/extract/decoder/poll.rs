@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::Decoder;
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
         snapshot::{Fate, Session, Shape, SnapshotError},
         start::Visible,
     },
+    spans,
 };
 
 /// How often new tables are looked for.
@@ -270,13 +272,15 @@ impl Decoder {
         };
         let seq = self.seq;
         self.seq = Seq(seq.0 + NUMBERS);
+        let span = spans::round(&self.tables[i].origin, seq);
         let job = self.job(i, seq, shape, plan);
         let (clock, news) = (std::sync::Arc::clone(&self.clock), self.snapshots.sender.clone());
         let runtime = self.runtime.clone();
         if let Some(polled) = self.polled(i) {
             let (overlap, figures) = (micros(polled.how.overlap), polled.figures.clone());
             let round = Round { job, overlap, clock, figures };
-            polled.running = Some(Running { seq, job: runtime.spawn(round.run(state, news)) });
+            let job = runtime.spawn(round.run(state, news).instrument(span));
+            polled.running = Some(Running { seq, job });
         }
         Ok(())
     }
