@@ -30,7 +30,7 @@ build:
 # built twice, and before the tests, so that no test waits for the network.
 test: build
 	$(TARGET)/debug/fetch-servers
-	$(CARGO) test --workspace
+	CARGO='$(CARGO)' tests/run
 
 demo:
 	$(CARGO) build --workspace --bins

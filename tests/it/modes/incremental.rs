@@ -103,10 +103,13 @@ fn rows_that_commit_late_are_found() -> Result<()> {
         scene.once()?;
         scene.equal(&["states"])?;
     }
-    // The keys that were handed out late are in front of the greatest: they come when the overlap is over.
-    scene.reconfigure("overlap = \"60s\"", "overlap = \"1s\"")?;
+    // The mark moves over what is older than the overlap, and what comes behind it is found.
+    scene.reconfigure("overlap = \"1h\"", "overlap = \"1s\"")?;
     let mut running = scene.start()?;
-    scene.becomes_equal(&["events", "states"])?;
+    for n in 0..3 {
+        scene.sql(0, &format!("INSERT INTO events (n) VALUES ({n})"))?;
+        scene.becomes_equal(&["events", "states"])?;
+    }
     running.terminate(LIMIT)
 }
 

@@ -99,7 +99,7 @@ impl Scene {
         write!(
             text,
             "[lake]\nurl = \"./lake\"\nflush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"\n{}\n[poll]\ninterval = \"1s\"\n\
-             overlap = \"60s\"\n{rest}\n[[table]]\nmatch = \"{}.*\"\n",
+             overlap = \"1h\"\n{rest}\n[[table]]\nmatch = \"{}.*\"\n",
             self.warehouse.configuration(),
             self.name
         )?;

@@ -149,8 +149,14 @@ impl Running {
     /// # Errors
     /// When it does not end with exit code 0 within `limit`.
     pub fn terminate(&mut self, limit: Duration) -> Result<()> {
-        if self.child.try_wait()?.is_none() {
-            kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        // A process that has just been started listens for nothing yet, and the signal would end it at once.
+        let deadline = Instant::now() + limit;
+        while self.child.try_wait()?.is_none() {
+            if catches_sigterm(self.child.id()) || Instant::now() > deadline {
+                kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+                break;
+            }
+            thread::sleep(POLL);
         }
         let status = self.wait(limit)?;
         if !status.success() {
@@ -172,6 +178,14 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether the process has a handler for SIGTERM: the mask of caught signals in proc(5).
+fn catches_sigterm(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (Signal::TERM.as_raw() - 1)) != 0)
 }
 
 fn tail(log: &Path) -> String {
