@@ -60,7 +60,7 @@ fn fill(metrics: &Metrics) {
         figures.read(100, 1_000_000, OpCounts { i: 5000, u: 5000, d: 100, s: 0 });
         figures.read_up_to(now());
         figures.stored(500, 10_000, 100_000, now());
-        figures.applied(10, 10_000, now());
+        figures.applied("main", 10, 10_000, now());
     }
     for target in &targets {
         live.applied(target, 123_456);

@@ -18,4 +18,5 @@ pub mod model;
 pub mod pipeline;
 pub mod progress;
 pub mod source;
+pub mod spans;
 pub mod warehouse;

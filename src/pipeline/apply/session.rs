@@ -333,7 +333,8 @@ impl Session<'_> {
                 reader.reached = committed_at.get(&step.shard).copied().or(reader.reached);
                 let entries = step.to.position.entry - step.from.map_or(1, |w| w.position.entry);
                 let rows = rows.get(&step.shard).copied().unwrap_or_default();
-                self.apply.metrics.shard(&step.shard).applied(entries, rows, reader.reached.unwrap_or_default());
+                let (group, reached) = (&self.apply.group, reader.reached.unwrap_or_default());
+                self.apply.metrics.shard(&step.shard).applied(group, entries, rows, reached);
             }
             self.waiting.merged(&step.shard, step.to.position.entry);
             let commits = shows.get(&step.shard).cloned().unwrap_or_default();
@@ -433,7 +434,7 @@ impl Session<'_> {
             parked = self.apply.perform(&self.fence, &mut self.number, &mut self.targets, tick).await?;
         }
         for (shard, rows) in rows {
-            self.apply.metrics.shard(&shard).applied(0, rows, 0);
+            self.apply.metrics.shard(&shard).applied(&self.apply.group, 0, rows, 0);
         }
         for next in prepared {
             let origin = next.origin().clone();
@@ -464,7 +465,7 @@ impl Session<'_> {
     fn caught_up(&self, stored: &BTreeMap<Shard, i64>) {
         for (shard, at) in stored {
             if self.readers.get(shard).is_some_and(|reader| !reader.cursor.has_more()) {
-                self.apply.metrics.shard(shard).caught_up(*at);
+                self.apply.metrics.shard(shard).caught_up(&self.apply.group, *at);
             }
         }
     }

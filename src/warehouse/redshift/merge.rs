@@ -11,6 +11,7 @@ use crate::{
     warehouse::{
         Deletes, Merge, MergeReport, TableMerge, TickId, WarehouseError,
         error::{Failure, FailureKind},
+        layouts::Layouts,
         plan::Layout,
     },
 };
@@ -40,7 +41,7 @@ pub(crate) struct Staged {
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) names: &'a Names,
-    pub(crate) layouts: &'a HashMap<Target, Layout>,
+    pub(crate) layouts: &'a Layouts,
     pub(crate) staged: &'a HashMap<Target, Staged>,
 }
 

@@ -56,7 +56,7 @@ use super::{
     Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, RebuildChange, StageOutcome, Swap,
     SwapReport, TableFiles, TableMerge, TablePlan, TableState, TargetColumn, TickId, Warehouse, WarehouseError,
     error::{Failure, FailureKind},
-    plan::Layout,
+    layouts::Layouts,
 };
 use errors::{Class, Trouble};
 pub use options::{CopyAccess, DataApiTarget, Login, RedshiftOptions, TlsMode};
@@ -89,7 +89,7 @@ pub struct Redshift {
 #[derive(Debug, Default)]
 struct Inner {
     idle: Idle,
-    layouts: HashMap<Target, Layout>,
+    layouts: Layouts,
     staged: HashMap<Target, merge::Staged>,
     /// Private tables that nothing needs any more, by target.
     litter: HashMap<Target, Vec<String>>,
@@ -374,7 +374,7 @@ impl Warehouse for Redshift {
         let mut lease = self.lease().await?;
         let ensured = define::ensure(lease.channel.as_mut(), &self.names, fence, plan).await;
         let state = ensured.map(|(layout, state)| {
-            lease.inner.layouts.insert(plan.target.clone(), layout);
+            lease.inner.layouts.keep(&plan.target, layout);
             state
         });
         lease.give_back();
@@ -391,13 +391,7 @@ impl Warehouse for Redshift {
     async fn recall_table(&self, fence: &Fence, target: &Target) -> Result<bool, WarehouseError> {
         let mut lease = self.lease().await?;
         let recalled = define::recall(lease.channel.as_mut(), &self.names, fence, target).await;
-        let known = recalled.map(|layout| match layout {
-            Some(layout) => {
-                lease.inner.layouts.insert(target.clone(), layout);
-                true
-            }
-            None => false,
-        });
+        let known = recalled.map(|layout| lease.inner.layouts.recalled(target, layout));
         lease.give_back();
         known
     }
@@ -460,7 +454,7 @@ impl Warehouse for Redshift {
     ) -> Result<(), WarehouseError> {
         let mut lease = self.lease().await?;
         let dropped = shadow::discard(lease.channel.as_mut(), &self.names, fence, target, rebuilds).await;
-        lease.inner.layouts.remove(&target.shadow());
+        lease.inner.layouts.without_shadow(target);
         lease.give_back();
         dropped
     }
@@ -469,8 +463,7 @@ impl Warehouse for Redshift {
         let mut lease = self.lease().await?;
         let swapped = shadow::swap(lease.channel.as_mut(), &self.names, swap).await;
         let report = swapped.map(|(layout, report)| {
-            lease.inner.layouts.remove(&swap.target.shadow());
-            lease.inner.layouts.insert(swap.target.clone(), layout);
+            lease.inner.layouts.swapped(&swap.target, layout);
             report
         });
         lease.give_back();

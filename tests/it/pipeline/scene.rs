@@ -21,6 +21,9 @@ use tokio::runtime::Runtime;
 
 /// Bound on one run of the program and on what a test waits for. Runs take a second or two; machines may be busy.
 pub(super) const LIMIT: Duration = Duration::from_secs(90);
+/// How often a waiting test looks, at most: a look that takes longer is followed by a pause as long, so that comparing whole
+/// tables again and again does not take the processor from what is waited for.
+const POLL: Duration = Duration::from_millis(50);
 /// Sources that tests share.
 const SOURCES: usize = 2;
 const BUCKET: &str = "lake";
@@ -416,12 +419,14 @@ impl Scene {
     /// Waits while the program runs.
     pub(super) fn wait(&self, what: &str, running: &mut Running, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
         let deadline = Instant::now() + LIMIT;
+        let mut looked = Instant::now();
         while !done()? {
             if let Some(status) = running.ended()? {
                 anyhow::bail!("the program ended with {status} before {what}:\n{}", self.log()?);
             }
             ensure!(Instant::now() < deadline, "no {what} within {LIMIT:?}:\n{}", self.log()?);
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(looked.elapsed().max(POLL));
+            looked = Instant::now();
         }
         Ok(())
     }

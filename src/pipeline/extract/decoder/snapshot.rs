@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::{sync::mpsc, task::JoinHandle};
+use tracing::Instrument as _;
 
 use super::{Decoder, repair::Repairs};
 use crate::{
@@ -36,6 +37,7 @@ use crate::{
         start::Visible,
         table_map::Flavor,
     },
+    spans,
 };
 
 /// How often it is asked whether wanted snapshots can begin here.
@@ -401,7 +403,8 @@ impl Decoder {
 
     fn run_job(&mut self, i: usize, seq: Seq, shape: Shape, plan: Arc<Plan>, progress: Progress) {
         let job = self.job(i, seq, shape, plan);
-        let job = self.runtime.spawn(job.run(progress, self.snapshots.sender.clone()));
+        let span = spans::snapshot(&self.tables[i].origin, seq);
+        let job = self.runtime.spawn(job.run(progress, self.snapshots.sender.clone()).instrument(span));
         self.snapshots.state.begun.insert(i, seq);
         self.snapshots.state.running.insert(i, Running { seq, job, until: None });
     }
