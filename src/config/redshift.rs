@@ -37,7 +37,8 @@ pub struct RedshiftSettings {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     /// Send statements through the Redshift Data API instead of a connection, as the AWS identity of this process: no
-    /// network path to the cluster is needed. Slower, and a tick may change some 15 tables at most. Default false.
+    /// network path to the cluster is needed. Slower, and of more than 16 changed tables some become visible a moment before
+    /// the others. Default false.
     #[serde(default)]
     pub data_api: bool,
     /// Schema of Tailwater's own tables, created when missing. Default `_tailwater`.

@@ -196,7 +196,9 @@ impl Session<'_> {
             let shows = tick.work.passed.iter().any(|o| self.apply.publish(o) == Publish::Progressively);
             // Origins with exceptions catch up to where the warehouse has the group, so it must have what the cursors passed.
             let followed = self.behind.values().any(|c| !self.waits(c)) || self.rebuilds.under_way();
-            let moves = !tick.moves.is_empty() && (idle_for_long || drained || followed);
+            // The first move of a shard says that it is applied at all.
+            let first = tick.moves.iter().any(|step| step.from.is_none());
+            let moves = first || (!tick.moves.is_empty() && (idle_for_long || drained || followed));
             if !tick.work.is_empty() || shows || moves {
                 let idle = tick.work.is_empty() && !shows;
                 self.perform(tick).await?;

@@ -10,6 +10,8 @@ use crate::{
 
 /// Most bytes of a VARCHAR (developer guide, "Character types").
 const TEXT_BYTES_MAX: u32 = 65_535;
+/// Most bytes of a literal, which is a VARCHAR.
+const LITERAL_BYTES_MAX: usize = 65_535;
 /// Most bytes of a VARBYTE (developer guide, "VARBYTE type").
 const BINARY_BYTES_MAX: u32 = 16_777_216;
 /// Width of text and bytes in a key, at least: what a VARCHAR(255) in utf8mb4 takes. Wider ones cost memory in joins.
@@ -22,11 +24,7 @@ const KEY_DIGITS: u8 = 18;
 /// The type that a column of a key begins with: key columns cannot be altered, so they are made for what the source may
 /// become. BIGINT takes hardly more than INTEGER once it is compressed.
 pub(crate) fn key_type(ty: ColumnType) -> ColumnType {
-    let wide = |bytes: u32| match bytes {
-        0..=KEY_BYTES_USUAL => KEY_BYTES_USUAL,
-        0..=KEY_BYTES_MAX => KEY_BYTES_MAX,
-        more => more,
-    };
+    let wide = |bytes: u32| bytes.max(if bytes <= KEY_BYTES_USUAL { KEY_BYTES_USUAL } else { KEY_BYTES_MAX });
     match ty {
         ColumnType::Int16 | ColumnType::Int32 => ColumnType::Int64,
         ColumnType::Decimal { precision, scale } => ColumnType::Decimal {
@@ -164,7 +162,11 @@ pub(crate) fn value(cell: Cell<'_>, ty: ColumnType) -> Option<String> {
         Cell::Float32(_) | Cell::Float64(_) => return None,
         Cell::Decimal(unscaled, scale) => {
             let text = decimal(unscaled, scale);
-            let digits = text.bytes().filter(u8::is_ascii_digit).count().min(38);
+            let digits = match ty {
+                // The column's own, in all rows: nobody says what type rows of different ones would have together.
+                ColumnType::Decimal { precision, scale: own } if own == scale => lake_precision(precision).into(),
+                _ => text.bytes().filter(u8::is_ascii_digit).count().min(38),
+            };
             format!("CAST('{text}' AS DECIMAL({digits},{scale}))")
         }
         Cell::Date(days) => format!("CAST('{}' AS DATE)", date(days.into())?),
@@ -172,6 +174,10 @@ pub(crate) fn value(cell: Cell<'_>, ty: ColumnType) -> Option<String> {
             format!("CAST('{}+00' AS TIMESTAMPTZ)", timestamp(micros)?)
         }
         Cell::Timestamp(micros) => format!("CAST('{}' AS TIMESTAMP)", timestamp(micros)?),
+        // Two digits stand for a byte.
+        Cell::Bytes(bytes) if bytes.len() > LITERAL_BYTES_MAX / 2 => return None,
+        Cell::Text(text) if ty == ColumnType::Json && text.len() > LITERAL_BYTES_MAX / 2 => return None,
+        Cell::Text(text) if text.len() > LITERAL_BYTES_MAX => return None,
         // NUL ends a text in the wire protocol.
         Cell::Text(text) if text.contains('\0') => return None,
         // Staged as bytes.
@@ -262,6 +268,15 @@ mod tests {
         assert_eq!(value(Cell::Float64(f64::NAN), ColumnType::Float64), None);
         assert_eq!(value(Cell::Text("a\\'b"), ColumnType::Text { bytes_max: None }).unwrap(), "'a\\\\''b'");
         assert_eq!(value(Cell::Bytes(b""), ColumnType::Binary { bytes_max: None }), None);
+        let price = ColumnType::Decimal { precision: 6, scale: 2 };
+        assert_eq!(value(Cell::Decimal(150, 2), price).unwrap(), "CAST('1.50' AS DECIMAL(10,2))");
+        // No literal is longer than a VARCHAR; bytes and documents take two digits for a byte.
+        let (text, long) = (ColumnType::Text { bytes_max: None }, "x".repeat(65_536));
+        for (ty, bytes) in [(text, 65_535), (ColumnType::Json, 32_767)] {
+            assert!(value(Cell::Text(&long[..bytes]), ty).is_some());
+            assert_eq!(value(Cell::Text(&long[..=bytes]), ty), None);
+        }
+        assert_eq!(value(Cell::Bytes(&long.as_bytes()[..32_768]), ColumnType::Binary { bytes_max: None }), None);
     }
 
     /// A neutral type as `schemas/types.toml` writes it.

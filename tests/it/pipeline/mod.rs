@@ -4,6 +4,7 @@
 //! with a comparison that shares no code with Tailwater.
 
 mod control;
+mod data_api;
 mod definitions;
 mod down;
 mod http;

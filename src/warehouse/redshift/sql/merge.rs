@@ -239,10 +239,40 @@ impl StageSql<'_> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::model::{Origin, Seq, Shard};
     use crate::warehouse::{
         Deletes,
         redshift::sql::table::tests::{layout, layout_names},
     };
+
+    #[test]
+    fn fills_take_as_many_statements_as_there_are_sets_of_values() {
+        let layout = layout(KeyMode::PerOrigin, Deletes::Hard);
+        let names = layout_names();
+        let sql = TableSql::new(&layout, &names);
+        let fill = |shard: u32, column: &str, value: &str, below: i64| Fill {
+            origin: Origin::new(&Shard::new(format!("s{shard}")), "shop", "orders"),
+            column: column.to_owned(),
+            value: ColumnDefault::Literal(value.to_owned()),
+            below: Seq(below),
+        };
+        let at = "2024-01-01 00:00:00";
+        let all: Vec<Fill> = (0..64).flat_map(|s| [fill(s, "n", "7", 5), fill(s, "at", at, 5)]).collect();
+        let texts = sql.fill(&all, "t").unwrap();
+        assert_eq!(texts.len(), 1, "{texts:?}");
+        let set = format!(
+            "UPDATE t SET \"n\" = 7, \"at\" = '{at}' WHERE ((\"_tw_origin\" = 's0:shop.orders' AND \"_tw_seq\" < 5) OR "
+        );
+        assert!(texts[0].starts_with(&set), "{}", texts[0]);
+        let rest = format!(") AND (\"n\" <> 7 OR \"n\" IS NULL OR \"at\" <> '{at}' OR \"at\" IS NULL)");
+        assert!(texts[0].ends_with(&rest), "{}", texts[0]);
+        // A column that was dropped and came again with another value: the later one counts, in each origin.
+        let again = [fill(1, "n", "1", 5), fill(1, "n", "2", 9), fill(2, "n", "2", 5), fill(2, "n", "1", 9)];
+        let values: Vec<_> =
+            sql.fill(&again, "t").unwrap().iter().map(|text| text[..text.find(" WHERE").unwrap()].to_owned()).collect();
+        assert_eq!(values, ["UPDATE t SET \"n\" = 1", "UPDATE t SET \"n\" = 2", "UPDATE t SET \"n\" = 1"]);
+        assert!(sql.fill(&[Fill { value: ColumnDefault::Unknown, ..fill(1, "n", "", 5) }], "t").unwrap().is_empty());
+    }
 
     #[test]
     fn json_is_parsed_on_its_way_and_only_projected() {
