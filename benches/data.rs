@@ -63,8 +63,21 @@ impl Size {
     }
 }
 
+/// Measures on a server whose binlogs hold the data, or a fiftieth of it when it shall be `quick`.
+pub(crate) fn on_server<T>(
+    quick: bool,
+    measure: impl FnOnce(&tokio::runtime::Runtime, &Mysql, Size) -> Result<T>,
+) -> Result<T> {
+    let size = if quick { Size::QUICK } else { Size::FULL };
+    let runtime = tokio::runtime::Runtime::new()?;
+    let mut mysql = server(&runtime, size)?;
+    let outcome = measure(&runtime, &mysql, size);
+    mysql.stop()?;
+    outcome
+}
+
 /// Starts a server whose binlogs hold the data, generating it when it is not there yet.
-pub(crate) fn server(runtime: &tokio::runtime::Runtime, size: Size) -> Result<Mysql> {
+fn server(runtime: &tokio::runtime::Runtime, size: Size) -> Result<Mysql> {
     let folder = folder(size)?;
     if !folder.is_dir() {
         let draft = folder.with_extension("draft");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,18 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (wall, cpu) = (self.wall_seconds, self.cpu_seconds());
         write!(f, "{wall:.2} s, {cpu:.2} s of processor, {} MiB", self.rss_bytes >> 20)
+    }
+}
+
+/// How a measurement ends: well when it was taken and its targets, where it has any, are met.
+pub(crate) fn ended(outcome: Result<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("the measurement failed: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -48,26 +48,13 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("the measurement failed: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let arguments = Arguments::parse();
+    measure::ended(data::on_server(arguments.quick, |_, mysql, size| {
+        if arguments.generate_only { Ok(true) } else { compare(&arguments, mysql, size) }
+    }))
 }
 
 /// Answers whether the targets are met.
-fn run(arguments: &Arguments) -> Result<bool> {
-    let size = if arguments.quick { Size::QUICK } else { Size::FULL };
-    let runtime = tokio::runtime::Runtime::new()?;
-    let mut mysql = data::server(&runtime, size)?;
-    let outcome = if arguments.generate_only { Ok(true) } else { compare(arguments, &mysql, size) };
-    mysql.stop()?;
-    outcome
-}
-
 fn compare(arguments: &Arguments, mysql: &Mysql, size: Size) -> Result<bool> {
     let logs = mysql.query("SHOW BINARY LOGS")?;
     let files: Vec<&str> = logs.iter().filter_map(|row| row.split('\t').next()).collect();

@@ -42,23 +42,9 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("the measurement failed: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(arguments: &Arguments) -> Result<()> {
-    let size = if arguments.quick { Size::QUICK } else { Size::FULL };
-    let runtime = tokio::runtime::Runtime::new()?;
-    let mut mysql = data::server(&runtime, size)?;
-    let outcome = throughput(arguments, &runtime, &mysql, size);
-    mysql.stop()?;
-    outcome?;
-    ticks::report(arguments.quick)
+    let arguments = Arguments::parse();
+    let filled = data::on_server(arguments.quick, |runtime, mysql, size| throughput(&arguments, runtime, mysql, size));
+    measure::ended(filled.and_then(|()| ticks::report(arguments.quick)).map(|()| true))
 }
 
 /// Fills each warehouse from a lake of its own, which is made before.

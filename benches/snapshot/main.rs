@@ -66,26 +66,11 @@ impl Way {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("the measurement failed: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let arguments = Arguments::parse();
+    measure::ended(data::on_server(arguments.quick, |_, mysql, _| compare(&arguments, mysql)))
 }
 
 /// Answers whether the targets are met.
-fn run(arguments: &Arguments) -> Result<bool> {
-    let size = if arguments.quick { Size::QUICK } else { Size::FULL };
-    let runtime = tokio::runtime::Runtime::new()?;
-    let mut mysql = data::server(&runtime, size)?;
-    let outcome = compare(arguments, &mysql);
-    mysql.stop()?;
-    outcome
-}
-
 fn compare(arguments: &Arguments, mysql: &Mysql) -> Result<bool> {
     let rows: u64 = mysql.value("SELECT COUNT(*) FROM bench.orders")?.parse()?;
     let bytes: u64 = mysql.value("SELECT SUM(DATA_LENGTH) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'bench' AND TABLE_NAME = 'orders'")?.parse()?;

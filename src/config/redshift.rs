@@ -191,6 +191,11 @@ impl RedshiftUrl {
         Ok(address)
     }
 
+    /// Whether the host's name is that of a serverless workgroup: `name.account.region.redshift-serverless.amazonaws.com`.
+    pub(super) fn is_serverless(&self) -> bool {
+        self.host.to_ascii_lowercase().contains(".redshift-serverless.")
+    }
+
     /// The region that the host's name tells, as AWS's own names do: `name.id.region.redshift.amazonaws.com`.
     pub fn region(&self) -> Option<&str> {
         let (head, _) = self.host.split_once(".redshift")?;

@@ -252,6 +252,7 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
             rules: Arc::clone(&shared.rules),
             tick_bytes: plan.config.limits.tick_bytes_max.bytes(),
             tick: target.tick().get(),
+            idle: target.idle_commit().get(),
             patience: plan.patience(),
             take_over: plan.take_over,
             stored: Arc::clone(&shared.stored),

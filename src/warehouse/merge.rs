@@ -7,6 +7,7 @@ use crate::model::{Floor, Origin, Target};
 use super::{
     error::{Failure, FailureKind, WarehouseError},
     group::{Merge, MergeReport, TableMerge, TableReport},
+    layouts::Layouts,
     plan::{Deletes, Layout},
     session::{Session, Statement},
     sql::{Dialect, Effect, TableSql},
@@ -18,7 +19,7 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) dialect: &'a dyn Dialect,
-    pub(crate) layouts: &'a HashMap<Target, Layout>,
+    pub(crate) layouts: &'a Layouts,
     /// What lies in staging on this connection.
     pub(crate) staged: &'a HashMap<Target, StagedRows>,
 }

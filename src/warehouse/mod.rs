@@ -23,7 +23,9 @@ mod ddl;
 mod definition;
 mod error;
 mod group;
+mod layouts;
 mod merge;
+mod one_connection;
 mod physical;
 mod plan;
 mod session;
@@ -67,6 +69,11 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// Everything that would keep this warehouse from being written, each with its mend. Empty when all is well.
     /// Changes nothing that stays.
     async fn check(&self) -> Vec<Finding>;
+
+    /// Most targets that one [`merge`](Self::merge) should have; `None`: any number. May change from tick to tick.
+    fn targets_max(&self) -> Option<usize> {
+        None
+    }
 
     /// Takes the next epoch of the group's fence, creating the private state where it is missing, and answers the
     /// group's state. Whoever held an earlier epoch is fenced from now on.

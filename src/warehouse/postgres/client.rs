@@ -1,6 +1,6 @@
 //! The connection: statements with a bound, errors by what to do about them.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{
@@ -9,14 +9,10 @@ use sqlx::{
     query::Query,
 };
 
-use crate::{
-    model::Target,
-    warehouse::{
-        error::{Failure, FailureKind},
-        plan::Layout,
-        session::{Session, Statement, Value},
-        stage::StagedRows,
-    },
+use crate::warehouse::{
+    error::{Failure, FailureKind},
+    one_connection::{Staging, StagingSession},
+    session::{Session, Statement, Value},
 };
 
 use super::sql;
@@ -34,10 +30,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct PgSession {
     pub(crate) connection: PgConnection,
-    /// Staging that exists, as it was defined.
-    pub(crate) prepared: HashMap<Target, Layout>,
-    /// Rows in it.
-    pub(crate) staged: HashMap<Target, StagedRows>,
+    staging: Staging,
     /// The connection must not be used again.
     pub(crate) broken: bool,
 }
@@ -49,7 +42,7 @@ impl PgSession {
             .await
             .map_err(|_| Failure::new(FailureKind::Transient, "no connection in time"))?
             .map_err(|e| classify(&e).0)?;
-        let mut session = Self { connection, prepared: HashMap::new(), staged: HashMap::new(), broken: false };
+        let mut session = Self { connection, staging: Staging::default(), broken: false };
         for statement in sql::settings(STATEMENT_SECONDS_MAX, LOCK_SECONDS_MAX) {
             session.execute(&statement).await?;
         }
@@ -125,6 +118,16 @@ impl Session for PgSession {
         let done = self.execute(&Statement::new("ROLLBACK")).await;
         self.broken |= done.is_err();
         done.map(|_| ())
+    }
+}
+
+impl StagingSession for PgSession {
+    fn staging(&mut self) -> &mut Staging {
+        &mut self.staging
+    }
+
+    fn broken(&self) -> bool {
+        self.broken
     }
 }
 

@@ -12,9 +12,41 @@ use crate::{
 const TEXT_BYTES_MAX: u32 = 65_535;
 /// Most bytes of a VARBYTE (developer guide, "VARBYTE type").
 const BINARY_BYTES_MAX: u32 = 16_777_216;
-/// Least width of text in a key. Key columns cannot be altered, so they begin wide enough for what MySQL's VARCHARs in keys
-/// usually grow to; wider than that costs memory in joins.
-const KEY_TEXT_BYTES_MIN: u32 = 1_024;
+/// Width of text and bytes in a key, at least: what a VARCHAR(255) in utf8mb4 takes. Wider ones cost memory in joins.
+const KEY_BYTES_USUAL: u32 = 1_024;
+/// Width of a key that needs more: the longest key that InnoDB has.
+const KEY_BYTES_MAX: u32 = 3_072;
+/// Digits of a decimal that take the eight bytes which ten take.
+const KEY_DIGITS: u8 = 18;
+
+/// The type that a column of a key begins with: key columns cannot be altered, so they are made for what the source may
+/// become. BIGINT takes hardly more than INTEGER once it is compressed.
+pub(crate) fn key_type(ty: ColumnType) -> ColumnType {
+    let wide = |bytes: u32| match bytes {
+        0..=KEY_BYTES_USUAL => KEY_BYTES_USUAL,
+        0..=KEY_BYTES_MAX => KEY_BYTES_MAX,
+        more => more,
+    };
+    match ty {
+        ColumnType::Int16 | ColumnType::Int32 => ColumnType::Int64,
+        ColumnType::Decimal { precision, scale } => ColumnType::Decimal {
+            precision: precision.max(if precision <= KEY_DIGITS { KEY_DIGITS } else { 0 }),
+            scale,
+        },
+        ColumnType::Text { bytes_max } => ColumnType::Text { bytes_max: bytes_max.map(wide) },
+        ColumnType::Binary { bytes_max } => ColumnType::Binary { bytes_max: bytes_max.map(wide) },
+        other => other,
+    }
+}
+
+/// The type of a column in staging whose files have `files` and whose target has `target`. Numbers arrive as they are in the
+/// files, which is the type that COPY loads; the merge widens them. Widths of the others are limits of the column alone.
+pub(crate) fn staging_type(files: ColumnType, target: ColumnType) -> ColumnType {
+    match target {
+        ColumnType::Text { .. } | ColumnType::Binary { .. } => target,
+        _ => files,
+    }
+}
 
 /// Type of a target's column.
 pub(crate) fn column_type(ty: ColumnType, key: bool) -> String {
@@ -30,7 +62,7 @@ pub(crate) fn column_type(ty: ColumnType, key: bool) -> String {
         ColumnType::Timestamp => "TIMESTAMP".to_owned(),
         ColumnType::TimestampTz => "TIMESTAMPTZ".to_owned(),
         ColumnType::Text { bytes_max } => {
-            let least = if key { KEY_TEXT_BYTES_MIN } else { 1 };
+            let least = if key { KEY_BYTES_USUAL } else { 1 };
             format!("VARCHAR({})", bytes_max.unwrap_or(TEXT_BYTES_MAX).clamp(least, TEXT_BYTES_MAX))
         }
         ColumnType::Json => "SUPER".to_owned(),
@@ -178,6 +210,31 @@ mod tests {
         assert_eq!(column_type(ColumnType::Binary { bytes_max: Some(u32::MAX) }, false), "VARBYTE(16777216)");
         assert_eq!(column_type(ColumnType::Decimal { precision: 5, scale: 2 }, false), "DECIMAL(10,2)");
         assert_eq!(column_type(ColumnType::Decimal { precision: 19, scale: 4 }, false), "DECIMAL(20,4)");
+    }
+
+    #[test]
+    fn keys_are_made_for_what_the_source_may_become() {
+        use ColumnType::{Binary, Boolean, Decimal, Int16, Int32, Int64, Text};
+        let decimal = |precision| Decimal { precision, scale: 2 };
+        for (asked, made) in [
+            (Int16, Int64),
+            (Int32, Int64),
+            (Int64, Int64),
+            (Boolean, Boolean),
+            (decimal(5), decimal(18)),
+            (decimal(18), decimal(18)),
+            (decimal(20), decimal(20)),
+            (Text { bytes_max: Some(40) }, Text { bytes_max: Some(1_024) }),
+            (Text { bytes_max: Some(1_025) }, Text { bytes_max: Some(3_072) }),
+            (Text { bytes_max: Some(9_000) }, Text { bytes_max: Some(9_000) }),
+            (Text { bytes_max: None }, Text { bytes_max: None }),
+            (Binary { bytes_max: Some(16) }, Binary { bytes_max: Some(1_024) }),
+        ] {
+            assert_eq!(key_type(asked), made);
+            // What was made is made again, and holds what was asked.
+            assert_eq!(key_type(made), made);
+            assert_eq!(crate::warehouse::join_types(asked, made), Some(made));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The connection: statements, bulk inserts, errors by what to do about them.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{
@@ -9,16 +9,12 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow},
 };
 
-use crate::{
-    model::Target,
-    warehouse::{
-        cell::Cell,
-        error::{Failure, FailureKind},
-        plan::Layout,
-        session::{Session, Statement, Value},
-        stage::StagedRows,
-        text,
-    },
+use crate::warehouse::{
+    cell::Cell,
+    error::{Failure, FailureKind},
+    one_connection::{Staging, StagingSession},
+    session::{Session, Statement, Value},
+    text,
 };
 
 use super::sql;
@@ -30,10 +26,7 @@ pub(crate) const BUSY_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct SqliteSession {
     connection: SqliteConnection,
-    /// Staging that exists, as it was defined.
-    pub(crate) prepared: HashMap<Target, Layout>,
-    /// Rows in it.
-    pub(crate) staged: HashMap<Target, StagedRows>,
+    staging: Staging,
     /// The connection must not be used again.
     pub(crate) broken: bool,
 }
@@ -41,7 +34,7 @@ pub(crate) struct SqliteSession {
 impl SqliteSession {
     pub(crate) async fn connect(options: &SqliteConnectOptions) -> Result<Self, Failure> {
         let connection = options.connect().await.map_err(|e| classify(&e))?;
-        Ok(Self { connection, prepared: HashMap::new(), staged: HashMap::new(), broken: false })
+        Ok(Self { connection, staging: Staging::default(), broken: false })
     }
 
     /// Runs an insert whose text is used again and again.
@@ -115,6 +108,16 @@ impl Session for SqliteSession {
         let done = self.execute(&Statement::new("ROLLBACK")).await;
         self.broken |= done.is_err();
         done.map(|_| ())
+    }
+}
+
+impl StagingSession for SqliteSession {
+    fn staging(&mut self) -> &mut Staging {
+        &mut self.staging
+    }
+
+    fn broken(&self) -> bool {
+        self.broken
     }
 }
 

@@ -49,6 +49,8 @@ fn readers_see_one_complete_copy_after_another() -> Result<()> {
     complete_copies(&Scene::to_postgres("full_copies_pg", FULL, rest)?)
 }
 
+/// Rest of the writer between two generations, and of the reader between two looks: rounds are far slower than both.
+const REST: Duration = Duration::from_millis(50);
 /// Rows of the table, about a kilobyte each that does not compress well.
 const ROWS: u32 = 2500;
 
@@ -72,6 +74,7 @@ fn complete_copies(scene: &Scene) -> Result<()> {
             );
             while !stop.load(Ordering::Relaxed) {
                 scene.sql(0, &step)?;
+                thread::sleep(REST);
             }
             Ok(())
         });
@@ -92,12 +95,10 @@ fn look_at_copies(scene: &Scene) -> Result<()> {
     while generations.len() < 4 {
         ensure!(Instant::now() < until, "only {} copies were seen: {}", generations.len(), scene.log());
         ensure!(running.ended()?.is_none(), "it ended: {}", scene.log());
+        thread::sleep(REST);
         // There is no table before the first copy.
         let seen = scene.rows(look).unwrap_or_default();
-        let Some(seen) = seen.first().filter(|seen| *seen != "NULL" && !seen.is_empty()) else {
-            thread::sleep(Duration::from_millis(20));
-            continue;
-        };
+        let Some(seen) = seen.first().filter(|seen| *seen != "NULL" && !seen.is_empty()) else { continue };
         let parts: Vec<u32> = seen.split(' ').map(str::parse).collect::<Result<_, _>>()?;
         ensure!(parts[..2] == [ROWS, 1], "a reader sees {} rows of {} copies", parts[0], parts[1]);
         generations.insert(parts[2]);

@@ -19,6 +19,9 @@ use tokio::runtime::Runtime;
 /// Bound on one run and on what a test waits for. Runs take a second or two; machines may be busy.
 pub(super) const LIMIT: Duration = Duration::from_secs(90);
 
+/// How often a waiting test looks, at most.
+const POLL: Duration = Duration::from_millis(50);
+
 /// Two servers that log nothing, shared by the tests; each has a database of its own.
 fn servers() -> &'static [Arc<Mysql>] {
     static SERVERS: OnceLock<Vec<Arc<Mysql>>> = OnceLock::new();
@@ -176,11 +179,13 @@ impl Scene {
     pub(super) fn becomes_equal(&self, tables: &[&str]) -> Result<()> {
         let until = Instant::now() + LIMIT;
         loop {
+            let looked = Instant::now();
             match self.differences(tables) {
                 Ok(differences) if differences.is_empty() => return Ok(()),
                 Ok(differences) if Instant::now() > until => bail!("they differ:\n{differences}\n{}", self.log()),
                 Err(e) if Instant::now() > until => return Err(e.context(self.log())),
-                _ => thread::sleep(Duration::from_millis(50)),
+                // As long as the look took: comparing must not take the processor from what is waited for.
+                _ => thread::sleep(looked.elapsed().max(POLL)),
             }
         }
     }

@@ -7,6 +7,7 @@ mod control;
 mod definitions;
 mod down;
 mod http;
+mod idle;
 mod keys;
 mod long_values;
 mod mariadb;

@@ -21,6 +21,9 @@ use tokio::runtime::Runtime;
 
 /// Bound on one run of the program and on what a test waits for. Runs take a second or two; machines may be busy.
 pub(super) const LIMIT: Duration = Duration::from_secs(90);
+/// How often a waiting test looks, at most: a look that takes longer is followed by a pause as long, so that comparing whole
+/// tables again and again does not take the processor from what is waited for.
+const POLL: Duration = Duration::from_millis(50);
 /// Sources that tests share.
 const SOURCES: usize = 2;
 const BUCKET: &str = "lake";
@@ -78,6 +81,8 @@ pub(super) struct Setup {
     proxied: bool,
     /// Further keys of `[lake]`.
     lake: String,
+    /// Further keys of `[warehouse]`.
+    keys: String,
     lines: String,
 }
 
@@ -94,6 +99,7 @@ impl Setup {
             url: None,
             proxied: false,
             lake: String::new(),
+            keys: String::new(),
             lines: String::new(),
         }
     }
@@ -101,6 +107,12 @@ impl Setup {
     /// Keys of `[lake]`.
     pub(super) fn lake(mut self, keys: &str) -> Self {
         let _ = writeln!(self.lake, "{keys}");
+        self
+    }
+
+    /// Keys of `[warehouse]`.
+    pub(super) fn warehouse_keys(mut self, keys: &str) -> Self {
+        let _ = writeln!(self.keys, "{keys}");
         self
     }
 
@@ -217,6 +229,7 @@ impl Setup {
         });
         line(&self.lake);
         line("flush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"");
+        line(&self.keys);
         line(&warehouse.configuration());
         line(&self.lines);
         line(&format!("[[table]]\nmatch = \"{}.*\"", self.name));
@@ -283,6 +296,11 @@ impl Scene {
 
     pub(super) fn s3(&self) -> Result<&S3> {
         self.s3.as_deref().context("the lake is in a folder")
+    }
+
+    /// What the stand-in of Redshift executed for this scene, in order; the oldest may be forgotten.
+    pub(super) fn executed(&self) -> Vec<tailwater_redshift::Executed> {
+        redshift().server.statements().into_iter().filter(|s| s.database == self.name).collect()
     }
 
     /// The proxy in front of the warehouse.
@@ -373,12 +391,14 @@ impl Scene {
     /// Waits while the program runs.
     pub(super) fn wait(&self, what: &str, running: &mut Running, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
         let deadline = Instant::now() + LIMIT;
+        let mut looked = Instant::now();
         while !done()? {
             if let Some(status) = running.ended()? {
                 anyhow::bail!("the program ended with {status} before {what}:\n{}", self.log()?);
             }
             ensure!(Instant::now() < deadline, "no {what} within {LIMIT:?}:\n{}", self.log()?);
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(looked.elapsed().max(POLL));
+            looked = Instant::now();
         }
         Ok(())
     }

@@ -24,6 +24,9 @@ const TABLE: &str = "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHA
 const ROWS: &str = "INSERT INTO t (v) VALUES ('a'), ('b'), ('c'); UPDATE t SET v = CONCAT(v, '.') WHERE id % 2 = 0 AND LENGTH(v) < 50; \
                     DELETE FROM t WHERE id % 7 = 0;";
 
+/// Rest of a load between two rounds.
+const REST: Duration = Duration::from_millis(50);
+
 /// Data files below a folder.
 fn files(folder: &Path) -> Result<usize> {
     let mut count = 0;
@@ -52,6 +55,7 @@ impl<'a> Load<'a> {
             while !stopped.load(Ordering::Relaxed) {
                 scene.sql_all(ROWS)?;
                 rounds += 1;
+                thread::sleep(REST);
             }
             Ok(rounds)
         });
