@@ -48,7 +48,14 @@ fn fill(metrics: &Metrics) {
             let mut found = VerifiedTable::new(&origin, target, TableOutcome::Equal);
             found.through = Some(VerifiedThrough { committed_at: Some(now()), ..VerifiedThrough::default() });
             metrics.verified(&origin, &found);
-            let known = Known { target: target.clone(), schema: None, parked, needs_snapshot: None, snapshot: None };
+            let known = Known {
+                target: target.clone(),
+                schema: None,
+                parked,
+                needs_snapshot: None,
+                snapshot: None,
+                appends: false,
+            };
             catalog.origins.insert(origin, known);
         }
         let set = format!("3e11fa47-71ca-11e1-9e33-c80aa94295{n:02}:1-123456789");
