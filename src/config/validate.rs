@@ -165,6 +165,7 @@ impl Config {
     fn bounds(&self, problems: &mut Vec<Problem>) {
         const TICK_MIN: Duration = Duration::from_millis(100);
         const TICK_MAX: Duration = Duration::from_secs(3600);
+        const IDLE_MAX: Duration = Duration::from_secs(86_400);
         if let Some(interval) = self.lake.flush_interval {
             within("lake.flush_interval".to_owned(), interval, TICK_MIN, TICK_MAX, problems);
         }
@@ -178,6 +179,9 @@ impl Config {
                 problems.push(Problem::new("lake.made_for", what, "remove it, or write \"redshift\""));
             }
             within("warehouse.tick".to_owned(), warehouse.tick(), TICK_MIN, TICK_MAX, problems);
+            if let Some(idle) = warehouse.idle_commit {
+                within("warehouse.idle_commit".to_owned(), idle, TICK_MIN, IDLE_MAX, problems);
+            }
             let password = warehouse.password.is_some() || warehouse.password_file.is_some();
             if matches!(warehouse.url, WarehouseUrl::Sqlite(_)) && password {
                 problems.push(Problem::new("warehouse.password", "SQLite has no password", "remove it"));

@@ -4,6 +4,7 @@
 //! asynchronous world (the next events, a share of memory, a look into the catalog) it waits for with
 //! [`Handle::block_on`](tokio::runtime::Handle::block_on).
 
+mod anew;
 mod ddl;
 mod history;
 mod poll;
@@ -98,7 +99,7 @@ pub(super) struct Setup {
     pub(super) snapshots: Snapshots,
     /// Where nobody follows the binlog: what is read again and again.
     pub(super) polling: Option<Polling>,
-    /// The log was written in another mode, followed or not.
+    /// The log goes on from another place than it ended at: it was written in another mode, followed or not, or reanchored.
     pub(super) changed: bool,
 }
 
@@ -249,7 +250,9 @@ pub(super) fn run(
         runtime: Waits { runtime, live: Arc::clone(&live) },
     };
     decoder.know_parked();
-    decoder.change_mode(setup.changed)?;
+    if setup.changed {
+        decoder.begin_anew()?;
+    }
     if setup.fresh {
         // A shard that begins at `latest` and stops before its first change must not begin later next time.
         decoder.cut(assembler.position())?;

@@ -4,10 +4,12 @@
 //! with a comparison that shares no code with Tailwater.
 
 mod control;
+mod data_api;
 mod definitions;
 mod down;
 mod history;
 mod http;
+mod idle;
 mod keys;
 mod long_values;
 mod mariadb;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::{sync::mpsc, task::JoinHandle};
+use tracing::Instrument as _;
 
 use super::{Decoder, history::Retries, repair::Repairs};
 use crate::{
@@ -37,6 +38,7 @@ use crate::{
         start::{ViewPlace, Visible},
         table_map::Flavor,
     },
+    spans,
 };
 
 /// How often it is asked whether wanted snapshots can begin here.
@@ -444,7 +446,8 @@ impl Decoder {
     ) {
         let (reader, view) = view.unzip();
         let job = self.job(i, seq, shape, plan);
-        let job = self.runtime.spawn(job.run(reader, progress, self.snapshots.sender.clone()));
+        let span = spans::snapshot(&self.tables[i].origin, seq);
+        let job = self.runtime.spawn(job.run(reader, progress, self.snapshots.sender.clone()).instrument(span));
         self.snapshots.state.begun.insert(i, seq);
         self.snapshots.state.running.insert(i, Running { seq, view, job, until: None });
     }

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
+use tracing::Instrument as _;
 
 use super::{
     News, Parts,
@@ -232,14 +233,15 @@ impl Job {
                 progress.plan(range.up_to.clone());
             }
             let job = self.clone();
-            tasks.spawn(async move {
+            let work = async move {
                 let read = chunk::read(&job, &mut reader.session, &range).await;
                 if let Ok(chunk) = &read {
                     job.readers.count(chunk.rows).await;
                     job.readers.give_back(reader).await;
                 }
                 (range, read)
-            });
+            };
+            tasks.spawn(work.in_current_span());
         }
         while let Some(done) = tasks.join_next().await {
             self.settle(done, progress, news).await?;
