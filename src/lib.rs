@@ -15,6 +15,8 @@ pub mod lake;
 pub mod live;
 pub mod metrics;
 pub mod model;
+#[cfg(any(feature = "otel", test))]
+pub mod otel;
 pub mod pipeline;
 pub mod progress;
 pub mod source;

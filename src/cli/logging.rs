@@ -78,6 +78,8 @@ pub(super) fn start(level: &str, json: bool, colour: bool) -> Result<Logging, Fa
     }));
     // `try_init` fails only where a subscriber is installed already, as in tests.
     let lines = if json { Lines::Json } else { Lines::Text };
+    #[cfg(feature = "otel")]
+    let registry = registry.with(crate::otel::Traces::begin());
     let layer = fmt::layer().event_format(lines).with_ansi(colour && !json).with_writer(writer);
     let _ = registry.with(layer.with_filter(filter)).try_init();
     Ok(Logging { json, recent })

@@ -167,6 +167,8 @@ async fn start(job: Job) -> Result<Exit, Failure> {
     if let Some(serving) = serving {
         serving.end().await;
     }
+    #[cfg(feature = "otel")]
+    crate::otel::flush().await;
     outcome
 }
 

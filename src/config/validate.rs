@@ -103,7 +103,7 @@ impl Config {
             match targets.get(target) {
                 Some((first, other)) if !agree(rule, other) => {
                     let what = format!("the target {target:?} has other settings in table[{first}]");
-                    let mend = "give both rules the same key, updated_at, deletes, group, dist_key, sort_key and encodings: \
+                    let mend = "give both rules the same key, updated_at, deletes, no_key, group, dist_key, sort_key and encodings: \
                                 they describe one table";
                     problems.push(Problem::new(at("target"), what, mend));
                 }
@@ -243,7 +243,9 @@ fn agree(a: &TableRule, b: &TableRule) -> bool {
         set.map(|(name, c)| (name.clone(), c.encode)).collect()
     };
     let layouts = (&a.dist_key, &a.sort_key, encodings(a)) == (&b.dist_key, &b.sort_key, encodings(b));
-    layouts && (a.key, &a.updated_at, a.deletes, &a.group) == (b.key, &b.updated_at, b.deletes, &b.group)
+    layouts
+        && (a.key, &a.updated_at, a.deletes, a.no_key, &a.group)
+            == (b.key, &b.updated_at, b.deletes, b.no_key, &b.group)
 }
 
 pub(super) fn within(key: String, span: Span, min: Duration, max: Duration, problems: &mut Vec<Problem>) {

@@ -137,7 +137,7 @@ pub enum Scope {
         origin: Origin,
         /// Of this snapshot; of every one where it is not known yet which will be complete.
         of: Option<Seq>,
-        /// Where the rows lie, if the snapshot's floor is to be taken with them.
+        /// Where the rows lie, if the snapshot's floor is to be taken with them, and what was changed meanwhile.
         floor: Option<Target>,
     },
 }
@@ -280,6 +280,7 @@ impl Work {
             Scope::Only { origin, .. } | Scope::Chunks { origin, .. } if origin != step.origin() => true,
             Scope::Chunks { of: Some(of), floor: Some(target), .. } => match step {
                 Step::File(file) if file.ops.s > 0 && file.seqs.0 == *of => self.accept(step),
+                Step::File(file) if file.ops.s == 0 && file.seqs.0 > *of => self.accept(step),
                 Step::SnapshotEnd { origin, seq, .. } if seq == of => self.accept(&floor_of(origin, target, *seq)),
                 _ => true,
             },
@@ -328,7 +329,7 @@ impl Work {
                     }
                 }
             }
-            Step::Schema { origin, target, seq, schema, added } => {
+            Step::Schema { origin, target, seq, schema, added, .. } => {
                 if !self.admits(target) || (!added.is_empty() && self.touched.contains(origin)) {
                     return false;
                 }

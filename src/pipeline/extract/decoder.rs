@@ -6,6 +6,7 @@
 
 mod anew;
 mod ddl;
+mod history;
 mod poll;
 mod repair;
 mod rows;
@@ -19,6 +20,7 @@ use std::{
 };
 
 pub(super) use poll::Polling;
+pub(in crate::pipeline) use rows::add_key;
 pub(super) use rows::count_sealed;
 pub(super) use snapshot::{SnapshotState, Snapshots};
 
@@ -46,7 +48,7 @@ use crate::{
         assembler::{Assembler, Event},
         catalog::CatalogReader,
         channel::{Message, Receiver},
-        gtid::Executed,
+        gtid::{Executed, Gtid},
         table_map::TableMap,
     },
 };
@@ -129,6 +131,8 @@ struct Open {
     xa: Option<xa::Branch>,
     /// Captured row changes so far.
     rows: u64,
+    /// Its name, while a view's place has to be compared with it.
+    gtid: Option<Gtid>,
 }
 
 pub(super) struct Decoder {
@@ -273,6 +277,7 @@ impl Decoder {
                 Ok(None) => return Err(ExtractError::StreamEnded),
                 Ok(Some(Message::Connected(server_uuid))) => {
                     self.metrics.connected(true);
+                    self.other_server(server_uuid.server_uuid.as_ref());
                     assembler.connected(server_uuid);
                 }
                 Ok(Some(Message::Restart(answer))) => {
@@ -326,7 +331,10 @@ impl Decoder {
 
     fn apply(&mut self, event: Event<'_>) -> Result<(), ExtractError> {
         match event {
-            Event::Begin { committed_at_us, xa, .. } => self.begin(committed_at_us, xa),
+            Event::Begin { gtid, committed_at_us, xa } => {
+                let gtid = gtid.filter(|_| self.snapshots.has_views()).cloned();
+                self.begin(committed_at_us, xa, gtid);
+            }
             Event::Rows { table, event } => return self.rows(table, event),
             Event::Commit => self.commit(),
             Event::Rollback => return self.rollback(),
@@ -341,14 +349,14 @@ impl Decoder {
         Ok(())
     }
 
-    fn begin(&mut self, committed_at: i64, xa: bool) {
+    fn begin(&mut self, committed_at: i64, xa: bool, gtid: Option<Gtid>) {
         let day = committed_at.div_euclid(DAY_US);
         if day != self.day {
             // A file belongs to one day of source commit.
             self.seal_all();
             self.day = day;
         }
-        self.transaction = Some(Open { committed_at, xa: xa.then(xa::Branch::new), rows: 0 });
+        self.transaction = Some(Open { committed_at, xa: xa.then(xa::Branch::new), rows: 0, gtid });
     }
 
     fn commit(&mut self) {
@@ -393,6 +401,7 @@ impl Decoder {
         if self.transaction.is_some() || !assembler.at_group_end() {
             return Ok(None);
         }
+        self.pass_views(assembler.executed());
         if self.snapshots.is_due() {
             self.tend_snapshots(assembler)?;
         }

@@ -127,6 +127,8 @@ fn purged_transactions_end_the_shard_until_it_is_reanchored() -> Result<()> {
     let said = place.ends_with(0, &reanchor)?;
     ensure!(said.contains("gives up") && said.contains("reads 2 tables anew"), "{said}");
     place.refuses(64, &reanchor, &["begins anew with its next session already"])?;
+    let said = place.ends_with(0, &["plan"])?;
+    ensure!(said.contains("at a new place in the binlog") && said.contains("read, then follow"), "{said}");
     // A claim, the entry without a place, a release: the log goes on.
     assert_eq!(place.entries("s1"), entries + 3);
     place.ends_with(0, &["run", "--once"])?;

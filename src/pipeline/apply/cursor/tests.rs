@@ -33,6 +33,7 @@ pub(in crate::pipeline::apply) fn schema(table: &str, seq: i64, added: &[&str]) 
         seq: Seq(seq),
         schema: Digest::of(b"v2"),
         added: added.iter().map(|c| ((*c).to_owned(), ColumnDefault::Literal("5".into()))).collect(),
+        appends: false,
     }
 }
 
@@ -183,7 +184,7 @@ pub(in crate::pipeline::apply) fn chunk(table: &str, seq: i64) -> Step {
 }
 
 pub(in crate::pipeline::apply) fn begin(table: &str, seq: i64) -> Step {
-    Step::SnapshotBegin { origin: origin(table), seq: Seq(seq) }
+    Step::SnapshotBegin { origin: origin(table), seq: Seq(seq), whole: false }
 }
 
 pub(in crate::pipeline::apply) fn end(table: &str, seq: i64) -> Step {

@@ -122,6 +122,7 @@ impl Decoder {
     /// How a snapshot of the table is read.
     pub(super) fn way_of(&self, i: usize) -> Way {
         match self.polling.as_ref().map(|polling| polling.tables.get(&i)) {
+            None if self.tables[i].appends => Way::History,
             None => Way::Followed,
             Some(Some(Polled { how: config::Polled { mode: TableMode::Full, .. }, .. })) => Way::View,
             Some(_) => Way::Chunks,
@@ -260,15 +261,15 @@ impl Decoder {
         polled.gone = false;
         let whole = polled.how.mode == TableMode::Full || !polled.has_state;
         if whole {
-            return self.begin_snapshot(i, Some(shape));
+            return self.begin_snapshot(i, Some(shape), None);
         }
         let Some(plan) = self.snapshot_plan(i, &shape) else { return Ok(()) };
         if self.tables[i].known.as_ref() != Some(&plan.schema().id()) && self.learn_schema(i, &plan)? {
             // Its older rows have values that nobody has read.
-            return self.begin_snapshot(i, Some(shape));
+            return self.begin_snapshot(i, Some(shape), None);
         }
         let Some(state) = self.poll_state(i)? else {
-            return self.begin_snapshot(i, Some(shape));
+            return self.begin_snapshot(i, Some(shape), None);
         };
         let seq = self.seq;
         self.seq = Seq(seq.0 + NUMBERS);
