@@ -83,7 +83,8 @@ async fn ask(
         let Some(rule) = rules.resolve(&listed.name.database, &listed.name.table) else { continue };
         let origin = Origin::new(&shard, &listed.name.database, &listed.name.table);
         let known = head.and_then(|h| h.catalog.origins.get(&origin));
-        let asked = (anew && known.is_some()) || asked.iter().any(|p| p.matches(&listed.name.database, &listed.name.table));
+        let asked =
+            (anew && known.is_some()) || asked.iter().any(|p| p.matches(&listed.name.database, &listed.name.table));
         let one = Table { config, source, polls, rule, origin, listed, flavor };
         let (table, schema) = one.look(&mut catalog, known, asked, position.is_some()).await;
         captured.push(Captured { origin: one.origin, target: one.rule.target, schema });
