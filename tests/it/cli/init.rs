@@ -50,7 +50,7 @@ fn tells_what_the_server_has(text: &str) {
         "# key: id; changed: updated_at (ON UPDATE CURRENT_TIMESTAMP)\n",
         "# key: name; changed: modified_at (by its name)\n",
         "crm.audit: about 0 rows",
-        "key none: it cannot be merged",
+        "key none: it cannot be merged, its changes are appended",
         "#flush_interval = \"1m\"\n",
         "#batch_memory = \"256 MiB\"\n",
     ] {
