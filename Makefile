@@ -54,6 +54,7 @@ fmt-check:
 
 lint:
 	$(CARGO) clippy --workspace --all-targets -- --deny warnings
+	$(CARGO) check -p tailwater --features otel
 
 # Tailwater is a program: its documentation is for those who change it, private items included.
 doc:

@@ -15,7 +15,10 @@ pub mod lake;
 pub mod live;
 pub mod metrics;
 pub mod model;
+#[cfg(any(feature = "otel", test))]
+pub mod otel;
 pub mod pipeline;
 pub mod progress;
 pub mod source;
+pub mod spans;
 pub mod warehouse;

@@ -8,18 +8,25 @@
 
 mod group;
 mod history;
+mod overview;
+mod pauses;
 mod recent;
 mod shard;
 
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
 pub use group::{GroupState, GroupView, LiveGroup, Ticked};
 pub use history::{Curve, History, LOOK_EVERY, POINT_SECONDS, POINTS, Point, Rates};
+pub use overview::{Overview, TargetOverview};
+pub use pauses::Pauses;
 pub use recent::{Recent, RecentEvent, RecentLayer};
 pub use shard::{LiveShard, ShardView, WORK_MAX, Wait, Work};
 
@@ -109,6 +116,10 @@ pub struct Live {
     groups: Mutex<BTreeMap<String, Arc<LiveGroup>>>,
     targets: Mutex<BTreeMap<Target, TargetView>>,
     verified: Mutex<BTreeMap<Origin, VerifiedView>>,
+    pauses: Mutex<Arc<Pauses>>,
+    /// Changes of the two above.
+    changes: AtomicU64,
+    overview: Mutex<Option<overview::Made>>,
 }
 
 impl fmt::Debug for Live {
@@ -162,11 +173,32 @@ impl Live {
             NotCompared { .. } => (before, None),
         };
         verified.insert(origin.clone(), VerifiedView { through, at: now(), different });
+        self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What comparisons came to, by source table.
-    pub fn with_verifications<T>(&self, look: impl FnOnce(&BTreeMap<Origin, VerifiedView>) -> T) -> T {
-        look(&held(&self.verified))
+    /// This, and nothing else, is held back from now on.
+    pub fn hold(&self, pauses: Pauses) {
+        *held(&self.pauses) = Arc::new(pauses);
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What is held back.
+    pub fn pauses(&self) -> Arc<Pauses> {
+        Arc::clone(&held(&self.pauses))
+    }
+
+    /// All source tables by target. Where there are thousands it may be some seconds old.
+    pub fn overview(&self) -> Arc<Overview> {
+        let shards = self.shards();
+        let version = overview::version(&shards, self.changes.load(Ordering::Relaxed));
+        let mut made = held(&self.overview);
+        if let Some(kept) = made.as_ref().and_then(|made| made.kept(version)) {
+            return kept;
+        }
+        let new = overview::Made::new(version, || overview::make(&shards, held(&self.verified).iter(), &self.pauses()));
+        let overview = new.overview();
+        *made = Some(new);
+        overview
     }
 }
 

@@ -5,7 +5,7 @@
 //! they are asked for. `docs/metrics.md` has the table of all families, made from this code.
 //!
 //! **Cardinality** is bounded by what is configured (shards, groups) and by constants where names come from sources: targets,
-//! source tables and columns beyond them are told together, under `(other)`. A shard has 57 series, a target 5, a group 80;
+//! source tables and columns beyond them are told together, under `(other)`. A shard has 58 series, a target 5, a group 80;
 //! source tables have series only while they are parked, being read or once they were compared.
 
 mod apply;
@@ -15,6 +15,7 @@ mod labels;
 mod lag;
 mod latency;
 mod parked;
+mod paused;
 mod polls;
 mod process;
 mod rebuilds;
@@ -22,6 +23,7 @@ mod register;
 mod shard;
 mod snapshots;
 mod source;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -29,11 +31,14 @@ mod verify;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use prometheus_client::{
-    encoding::text::encode,
+    encoding::text::{encode_eof, encode_registry},
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
@@ -68,6 +73,7 @@ pub struct Metrics {
     groups: apply::Groups,
     latency: latency::Latency,
     parked: parked::ParkedTables,
+    paused: paused::PausedParts,
     values: Family<ByColumn, Counter>,
     columns: Named,
     errors: errors::Errors,
@@ -76,6 +82,8 @@ pub struct Metrics {
     polls: polls::Polls,
     verified: verify::Verified,
     live: Live,
+    /// Bytes of the last exposition: what the next one will need at once.
+    text_bytes: AtomicUsize,
 }
 
 impl fmt::Debug for Metrics {
@@ -103,6 +111,7 @@ impl Metrics {
             known_shards: Mutex::default(),
             groups: apply::Groups::register(&mut r),
             parked: parked::ParkedTables::register(&mut r),
+            paused: paused::PausedParts::register(&mut r),
             values: r.add(
                 "extract_changed_values",
                 "Values that a policy changed because the target cannot hold them",
@@ -115,6 +124,7 @@ impl Metrics {
             polls: polls::Polls::register(&mut r),
             verified: verify::Verified::register(&mut r),
             live: Live::default(),
+            text_bytes: AtomicUsize::new(0),
             described: r.described,
             registry: r.registry,
         }
@@ -170,6 +180,11 @@ impl Metrics {
     /// Handles of one group, which this process applies.
     pub fn group(&self, group: &str) -> GroupMetrics {
         self.groups.handles(group)
+    }
+
+    /// This process does not apply the group any more.
+    pub fn group_ended(&self, group: &str) {
+        self.known_shards().values().for_each(|shard| shard.forget(group));
     }
 
     /// Rows of a group's target were stored at `at`, UTC microseconds. Where another process applies the group, that one counts.
@@ -255,20 +270,37 @@ impl Metrics {
     /// Everything in OpenMetrics text form, which Prometheus reads. `now` in UTC microseconds: lags are ages, and are
     /// computed at the moment they are asked for.
     pub fn exposition(&self, now: i64) -> String {
+        let mut text = self.families(now);
+        self.write_tables(now, &mut text);
+        // Writing to a String cannot fail.
+        let _ = encode_eof(&mut text);
+        text
+    }
+
+    /// The same without what [`write_tables`](Self::write_tables) adds and without the mark of the end.
+    pub fn families(&self, now: i64) -> String {
         for (shard, handles) in self.known_shards().iter() {
             let lag = handles.lag(now);
-            self.lags.show(shard, lag);
+            self.lags.show(shard, lag, handles.every());
             self.sources.show(shard, lag);
         }
         self.groups.show(now);
-        self.parked.show();
+        self.paused.show(&self.live);
         self.snapshots.show();
-        self.polls.show(now);
-        self.verified.show();
         self.process.show();
-        let mut text = String::new();
+        let mut text = String::with_capacity(self.text_bytes.load(Ordering::Relaxed));
         // Writing to a String cannot fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.registry);
         text
+    }
+
+    /// Writes the families of source tables behind the others: thousands of series, of a form that all readers share.
+    pub fn write_tables(&self, now: i64, out: &mut String) {
+        self.parked.write(out);
+        self.paused.write(&self.live, out);
+        self.snapshots.write(out);
+        self.polls.write(now, out);
+        self.verified.write(out);
+        self.text_bytes.store(out.len() + out.len() / 8, Ordering::Relaxed);
     }
 }

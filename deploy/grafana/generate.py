@@ -201,7 +201,10 @@ OVERVIEW = [
         lines("Schema changes", "none",
               ("sum by (shard) (increase(tailwater_extract_schema_changes_total[1h]))", "met {{shard}}"),
               ("sum by (group) (increase(tailwater_apply_schema_changes_total[1h]))", "followed {{group}}"), width=12),
-        table("Parked tables", "none", "tailwater_parked_table == 1", width=24, height=5,
+        number("Paused shards and tables", "none",
+               "(sum(tailwater_shard_paused) or vector(0)) + (count(tailwater_table_paused) or vector(0))", steps=[1, 1],
+               height=5, description="Held back by an operator until `tailwater resume`."),
+        table("Parked tables", "none", "tailwater_parked_table == 1", width=20, height=5,
               description="`tailwater status` has the reason and the command of each."),
     ]),
     ("Snapshots", [
@@ -269,7 +272,10 @@ ONE_SHARD = [
               (f"topk(10, time() - tailwater_verified_timestamp_seconds{SHARD})", "{{shard}} {{table}}")),
         lines("Rows that differ", "none", (f"tailwater_verify_different_rows{SHARD}", "{{shard}} {{table}}")),
         lines("Tables that need a snapshot", "none", (f"sum by (shard) (tailwater_stale_tables{SHARD})", "{{shard}}")),
-        table("Parked tables", "none", 'tailwater_parked_table{shard=~"$shard"} == 1', width=24, height=5),
+        number("Paused, with its tables", "none",
+               f"max(tailwater_shard_paused{SHARD}) + (count(tailwater_table_paused{SHARD}) or vector(0))", steps=[1, 1],
+               height=5, description="Held back by an operator until `tailwater resume`."),
+        table("Parked tables", "none", 'tailwater_parked_table{shard=~"$shard"} == 1', width=20, height=5),
     ]),
     ("Snapshots", [
         lines("Rows read, of about", "none",

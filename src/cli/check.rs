@@ -22,7 +22,8 @@ Examples:
   tailwater check --config shop.toml --offline
   tailwater check --config shop.toml --json
 
-Exit codes: 0 nothing found (warnings are shown), 1 problems found.")]
+Exit codes: the number of problems, at most 63; 0 nothing found (warnings are shown). From 64 on the check itself
+could not be made: 64 the command line, 74 standard output.")]
 pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) config: ConfigArgs,
@@ -51,7 +52,7 @@ pub(super) async fn execute(args: CheckArgs, shell: &Shell) -> Result<Exit, Fail
     let list = Checklist::new(findings);
     let text = if args.json { list.json() } else { list.text(shell.colour_stdout(), checklist::symbols()) };
     super::print(&text)?;
-    Ok(if list.problems() == 0 { Exit::Ok } else { Exit::Findings })
+    Ok(Exit::of_problems(list.problems()))
 }
 
 fn of_configuration(problems: &Problems) -> Vec<Finding> {

@@ -1,5 +1,6 @@
 //! Logs on standard error: text for people, JSON lines for machines.
 
+mod lines;
 mod repeats;
 
 use std::{
@@ -17,12 +18,13 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use self::repeats::Repeats;
+use self::{lines::Lines, repeats::Repeats};
 use super::Failure;
 use crate::{
     config::{Log, Misfit},
     exit::Exit,
     live::{Recent, RecentLayer},
+    spans::Remember,
 };
 
 /// Changes the filter of the process' log lines.
@@ -66,7 +68,7 @@ pub(super) fn start(level: &str, json: bool, colour: bool) -> Result<Logging, Fa
     let recent = Arc::new(Recent::default());
     // What the page shows does not depend on what is logged.
     let noted = RecentLayer(Arc::clone(&recent)).with_filter(LevelFilter::WARN);
-    let registry = tracing_subscriber::registry().with(noted);
+    let registry = tracing_subscriber::registry().with(Remember).with(noted);
     // What is logged can be changed while the process runs; lines that repeat are bounded whatever is logged.
     let (filter, handle) = reload::Layer::new(filter);
     let filter = filter.and(Repeats);
@@ -75,16 +77,11 @@ pub(super) fn start(level: &str, json: bool, colour: bool) -> Result<Logging, Fa
         let _ = handle.reload(filter);
     }));
     // `try_init` fails only where a subscriber is installed already, as in tests.
-    let _ = match json {
-        true => {
-            let layer = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
-            registry.with(layer.with_writer(writer).with_filter(filter)).try_init()
-        }
-        false => {
-            let layer = fmt::layer().compact().with_target(false).with_ansi(colour);
-            registry.with(layer.with_writer(writer).with_filter(filter)).try_init()
-        }
-    };
+    let lines = if json { Lines::Json } else { Lines::Text };
+    #[cfg(feature = "otel")]
+    let registry = registry.with(crate::otel::Traces::begin());
+    let layer = fmt::layer().event_format(lines).with_ansi(colour && !json).with_writer(writer);
+    let _ = registry.with(layer.with_filter(filter)).try_init();
     Ok(Logging { json, recent })
 }
 

@@ -20,6 +20,7 @@ mod pause;
 mod plan;
 mod plan_text;
 mod progress;
+mod reanchor;
 mod rebuild;
 mod reload;
 mod remote;
@@ -78,6 +79,8 @@ enum Verb {
     /// Read tables anew, while everything else goes on.
     #[command(visible_alias = "resnapshot")]
     Snapshot(snapshot::SnapshotArgs),
+    /// Go on with a shard whose binlogs were purged or whose server was replaced: read its tables anew.
+    Reanchor(reanchor::ReanchorArgs),
     /// Make tables of the warehouse anew from the lake, while everything else goes on.
     Rebuild(rebuild::RebuildArgs),
     /// Check configuration, servers, lake and warehouse; report every problem with its mend.
@@ -120,6 +123,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Extract(args) => shell.block_on(extract::execute(args, &shell)),
         Verb::Apply(args) => shell.block_on(apply::execute(args, &shell)),
         Verb::Snapshot(args) => shell.block_on(snapshot::execute(args, &shell)),
+        Verb::Reanchor(args) => shell.block_on(reanchor::execute(args, &shell)),
         Verb::Rebuild(args) => shell.block_on(rebuild::execute(args, &shell)),
         Verb::Check(args) => shell.block_on(check::execute(args, &shell)),
         Verb::Plan(args) => shell.block_on(plan::execute(args, &shell)),
@@ -163,6 +167,8 @@ async fn start(job: Job) -> Result<Exit, Failure> {
     if let Some(serving) = serving {
         serving.end().await;
     }
+    #[cfg(feature = "otel")]
+    crate::otel::flush().await;
     outcome
 }
 

@@ -4,7 +4,7 @@ use super::Failure;
 use crate::{
     exit::Exit,
     lake::{LogError, SchemaError, StoreError, StoreErrorKind},
-    pipeline::{apply::ApplyError, extract::ExtractError, run::RunError, verify::VerifyError},
+    pipeline::{apply::ApplyError, extract::ExtractError, reanchor::ReanchorError, run::RunError, verify::VerifyError},
     source::mysql::{
         catalog::CatalogError, checksum::ChecksumError, connect::ConnectError, preflight::UnfitError,
         start::StartError, stream::StreamError,
@@ -65,6 +65,37 @@ pub(super) fn explain_catalog(error: CatalogError) -> Failure {
     }
 }
 
+/// The failure that a log's new beginning is refused by.
+pub(super) fn explain_reanchor(error: ReanchorError) -> Failure {
+    let (exit, hint) = match &error {
+        ReanchorError::Store(e) => (of_store(e), None),
+        ReanchorError::Log(e) => match of_log(e) {
+            (Exit::Fenced, _) => {
+                (Exit::Fenced, Some("stop the shard's extractor first, or pass --take-over to fence it"))
+            }
+            verdict => verdict,
+        },
+        ReanchorError::Connect(e) => of_connect(e),
+        ReanchorError::Start(e) => of_start(e),
+        ReanchorError::OtherStart { .. } => {
+            (Exit::Config, Some("set start = \"snapshot\" in the shard's [[source]], also for the next extractor"))
+        }
+        ReanchorError::NotNeeded { .. } => {
+            (Exit::Usage, Some("start its extractor; --anyway gives the place up all the same, and reads all tables"))
+        }
+        ReanchorError::NotFollowed(_) | ReanchorError::NoLog(_) | ReanchorError::Already(_) => (Exit::Usage, None),
+    };
+    let failure = Failure::new(exit, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// What goes on where the source no longer has what is next.
+const REANCHOR: &str = "where what is missing cannot be brought back, `tailwater reanchor --shard NAME` gives up the place, and the \
+                        next start reads the shard's tables anew";
+
 type Verdict = (Exit, Option<&'static str>);
 
 fn of_extract(error: &ExtractError) -> Verdict {
@@ -114,7 +145,7 @@ fn of_start(error: &StartError) -> Verdict {
         StartError::Purged { .. }
         | StartError::Ahead { .. }
         | StartError::OtherServer { .. }
-        | StartError::BeyondReach { .. } => (Exit::Gone, None),
+        | StartError::BeyondReach { .. } => (Exit::Gone, Some(REANCHOR)),
         StartError::Query(_) => (Exit::Unavailable, Some("`tailwater check` lists the grants it needs")),
         StartError::Position(_) | StartError::NoBinlog | StartError::Mismatch { .. } => (Exit::Config, None),
     }
@@ -136,14 +167,8 @@ fn of_stream(error: &StreamError) -> Verdict {
             ),
         ),
         StreamError::Server { code: 1236, message } if message.contains("purged") || message.contains("first log") => {
-            (Exit::Gone, Some("what was not read is gone from the source; raise its binlog retention"))
+            (Exit::Gone, Some(REANCHOR))
         }
-        StreamError::Server { code: 1236, message } if message.contains("same server_uuid/server_id") => (
-            Exit::Unavailable,
-            Some(
-                "another reader with this server_id has connected: stop it, or give this source a server_id of its own",
-            ),
-        ),
         StreamError::Server { .. } | StreamError::Lost(_) | StreamError::Closed | StreamError::Silent(_) => {
             (Exit::Unavailable, None)
         }

@@ -52,7 +52,8 @@ pub use short_form::{ShortForm, Written};
 pub use snapshot::Snapshot;
 pub use source::{LONE_SHARD, SERVER_IDS, Source, SourceUrl, StartPoint, Tls, TlsMode};
 pub use tables::{
-    Deletes, InvalidText, KeyScope, LakeChanges, LongText, Publish, TableRule, TargetTemplate, TinyInt1, ZeroDates,
+    Deletes, InvalidText, KeyScope, LakeChanges, LongText, NoKey, Publish, TableRule, TargetTemplate, TinyInt1,
+    ZeroDates,
 };
 pub use template::Template;
 pub use units::{ByteSize, Span};

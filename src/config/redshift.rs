@@ -37,7 +37,8 @@ pub struct RedshiftSettings {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     /// Send statements through the Redshift Data API instead of a connection, as the AWS identity of this process: no
-    /// network path to the cluster is needed. Slower, and a tick may change some 15 tables at most. Default false.
+    /// network path to the cluster is needed. Slower, and of more than 16 changed tables some become visible a moment before
+    /// the others. Default false.
     #[serde(default)]
     pub data_api: bool,
     /// Schema of Tailwater's own tables, created when missing. Default `_tailwater`.
@@ -189,6 +190,11 @@ impl RedshiftUrl {
             }
         }
         Ok(address)
+    }
+
+    /// Whether the host's name is that of a serverless workgroup: `name.account.region.redshift-serverless.amazonaws.com`.
+    pub(super) fn is_serverless(&self) -> bool {
+        self.host.to_ascii_lowercase().contains(".redshift-serverless.")
     }
 
     /// The region that the host's name tells, as AWS's own names do: `name.id.region.redshift.amazonaws.com`.

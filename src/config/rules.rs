@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    ColumnRule, Deletes, DistKey, InvalidText, KeyScope, LakeChanges, LongText, Publish, Span, TableMode, TableRule,
-    TinyInt1, ZeroDates,
+    ColumnRule, Deletes, DistKey, InvalidText, KeyScope, LakeChanges, LongText, NoKey, Publish, Span, TableMode,
+    TableRule, TinyInt1, ZeroDates,
 };
 use crate::model::Target;
 
@@ -25,6 +25,8 @@ pub struct TablePolicy {
     pub updated_at: Option<String>,
     /// What a delete does.
     pub deletes: Deletes,
+    /// What becomes of it where it has no key.
+    pub no_key: NoKey,
     /// Which changes the lake keeps.
     pub lake: LakeChanges,
     /// How it is asked where the binlog is not followed; `None` is the source's mode.
@@ -82,6 +84,7 @@ impl TableRules {
             key: rule.key,
             updated_at: rule.updated_at.clone(),
             deletes: rule.deletes,
+            no_key: rule.no_key,
             lake: rule.lake,
             mode: rule.mode,
             poll_interval: rule.poll_interval.map(Span::get),

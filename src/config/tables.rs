@@ -38,6 +38,9 @@ pub struct TableRule {
     /// What a delete on the source does in the target. Default `hard`.
     #[serde(default)]
     pub deletes: Deletes,
+    /// What becomes of a table that has neither a primary key nor a UNIQUE key without NULL. Default `append`.
+    #[serde(default)]
+    pub no_key: NoKey,
     /// Which changes the lake keeps. Default `net`.
     #[serde(default)]
     pub lake: LakeChanges,
@@ -108,6 +111,7 @@ impl TableRule {
             key: KeyScope::default(),
             updated_at: None,
             deletes: Deletes::default(),
+            no_key: NoKey::default(),
             lake: LakeChanges::default(),
             mode: None,
             poll_interval: None,
@@ -149,6 +153,18 @@ pub enum Deletes {
     Soft,
     /// The row stays as it is.
     Ignore,
+}
+
+/// What becomes of a table without a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoKey {
+    /// Its target is a history: every change is appended as a row with `_tw_op`, an update as the row before (`d`) and the row
+    /// after (`u`). `key` and `deletes` mean nothing there.
+    #[default]
+    Append,
+    /// The table stops arriving until it has a key.
+    Park,
 }
 
 /// Which changes the lake keeps.

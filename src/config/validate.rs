@@ -103,7 +103,7 @@ impl Config {
             match targets.get(target) {
                 Some((first, other)) if !agree(rule, other) => {
                     let what = format!("the target {target:?} has other settings in table[{first}]");
-                    let mend = "give both rules the same key, updated_at, deletes, group, dist_key, sort_key and encodings: \
+                    let mend = "give both rules the same key, updated_at, deletes, no_key, group, dist_key, sort_key and encodings: \
                                 they describe one table";
                     problems.push(Problem::new(at("target"), what, mend));
                 }
@@ -165,6 +165,7 @@ impl Config {
     fn bounds(&self, problems: &mut Vec<Problem>) {
         const TICK_MIN: Duration = Duration::from_millis(100);
         const TICK_MAX: Duration = Duration::from_secs(3600);
+        const IDLE_MAX: Duration = Duration::from_secs(86_400);
         if let Some(interval) = self.lake.flush_interval {
             within("lake.flush_interval".to_owned(), interval, TICK_MIN, TICK_MAX, problems);
         }
@@ -178,6 +179,9 @@ impl Config {
                 problems.push(Problem::new("lake.made_for", what, "remove it, or write \"redshift\""));
             }
             within("warehouse.tick".to_owned(), warehouse.tick(), TICK_MIN, TICK_MAX, problems);
+            if let Some(idle) = warehouse.idle_commit {
+                within("warehouse.idle_commit".to_owned(), idle, TICK_MIN, IDLE_MAX, problems);
+            }
             let password = warehouse.password.is_some() || warehouse.password_file.is_some();
             if matches!(warehouse.url, WarehouseUrl::Sqlite(_)) && password {
                 problems.push(Problem::new("warehouse.password", "SQLite has no password", "remove it"));
@@ -239,7 +243,9 @@ fn agree(a: &TableRule, b: &TableRule) -> bool {
         set.map(|(name, c)| (name.clone(), c.encode)).collect()
     };
     let layouts = (&a.dist_key, &a.sort_key, encodings(a)) == (&b.dist_key, &b.sort_key, encodings(b));
-    layouts && (a.key, &a.updated_at, a.deletes, &a.group) == (b.key, &b.updated_at, b.deletes, &b.group)
+    layouts
+        && (a.key, &a.updated_at, a.deletes, a.no_key, &a.group)
+            == (b.key, &b.updated_at, b.deletes, b.no_key, &b.group)
 }
 
 pub(super) fn within(key: String, span: Span, min: Duration, max: Duration, problems: &mut Vec<Problem>) {

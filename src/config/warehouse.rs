@@ -33,6 +33,12 @@ pub struct Warehouse {
     /// Redshift, where commits of the whole cluster queue up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tick: Option<Span>,
+    /// How often a group without changes says in the warehouse that it is alive and how far it has read: a commit that wakes a
+    /// warehouse which sleeps. Never more often than `tick`. From 100 ms to 24 h. Another applier takes a group over unasked
+    /// when it was silent for this long and two ticks. Default 10 s; 15 minutes for a Redshift Serverless workgroup, which is
+    /// billed while anything runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_commit: Option<Span>,
     /// Schema of targets that name none, created when missing. PostgreSQL and Redshift; SQLite has no schemas, and a target
     /// `shop.orders` is the table `shop_orders` there. Tailwater's own tables lie in the schema `_tailwater`. Default
     /// `public`.
@@ -56,6 +62,7 @@ impl Warehouse {
             password_file: None,
             password_env: None,
             tick: None,
+            idle_commit: None,
             schema: default_schema(),
             redshift: None,
         }
@@ -67,6 +74,22 @@ impl Warehouse {
             WarehouseUrl::Sqlite(_) | WarehouseUrl::Postgres(_) => Span::seconds(1),
             WarehouseUrl::Redshift(_) => Span::seconds(60),
         })
+    }
+
+    /// How often a group without changes moves its watermarks.
+    pub fn idle_commit(&self) -> Span {
+        let usual = || if self.sleeps() { Span::seconds(900) } else { Span::seconds(10) };
+        self.idle_commit.unwrap_or_else(usual).max(self.tick())
+    }
+
+    /// Whether the warehouse costs nothing while nobody asks it anything.
+    fn sleeps(&self) -> bool {
+        match &self.url {
+            WarehouseUrl::Redshift(url) => {
+                self.redshift.as_ref().is_some_and(|r| r.workgroup.is_some()) || url.is_serverless()
+            }
+            WarehouseUrl::Sqlite(_) | WarehouseUrl::Postgres(_) => false,
+        }
     }
 
     /// What only Redshift needs, with the defaults of what is not set.

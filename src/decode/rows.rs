@@ -142,8 +142,9 @@ impl Plan {
 impl<'a> Rows<'a> {
     /// Decodes the next row change into `out`, numbers it from `seq` on and moves `seq` behind it.
     ///
-    /// An update that changes the key becomes a delete with the old and an insert with the new values. Returns false
-    /// when the event has no more rows. After an error `out`, `seq` and the place in the event are as before the call.
+    /// An update that changes the key becomes a delete with the old and an insert with the new values. Without a key no later
+    /// row can take an older one's place, so every update becomes a delete with the old and an update with the new values.
+    /// Returns false when the event has no more rows. After an error `out`, `seq` and the place in the event are as before the call.
     pub fn next_into(&mut self, out: &mut ChunkBuilder, seq: &mut Seq, time: RowTime) -> Result<bool, DecodeError> {
         if self.rest.is_empty() {
             return Ok(false);
@@ -180,31 +181,33 @@ impl<'a> Rows<'a> {
         let plan = self.plan;
         self.before.clear();
         let after = plan.walk(images, plan.ops.len(), &mut self.before)?;
-        let rest = plan.image(after, out)?;
-        self.after.clear();
-        plan.walk(after, plan.key_end, &mut self.after)?;
-        if self.before == self.after {
-            self.end(out, seq, Op::Update, at);
-            return Ok(rest);
+        let keyed = plan.has_key();
+        if keyed {
+            let rest = plan.image(after, out)?;
+            self.after.clear();
+            plan.walk(after, plan.key_end, &mut self.after)?;
+            if self.before == self.after {
+                self.end(out, seq, Op::Update, at);
+                return Ok(rest);
+            }
+            // Rare: the delete comes first, so the after-image is decoded again behind it. It has been decoded without
+            // fault already; a chunk that fills up in between is truncated to where both rows began.
+            out.abandon_row();
         }
-        // Rare: the delete comes first, so the after-image is decoded again behind it. It has been decoded without
-        // fault already; a chunk that fills up in between is truncated to where both rows began.
-        out.abandon_row();
         let mark = out.mark();
         let first = *seq;
         let both = (|| {
             plan.image(images, out)?;
             self.end(out, seq, Op::Delete, at);
-            plan.image(after, out)?;
-            self.end(out, seq, Op::Insert, at);
-            Ok(())
+            let rest = plan.image(after, out)?;
+            self.end(out, seq, if keyed { Op::Insert } else { Op::Update }, at);
+            Ok(rest)
         })();
-        if let Err(failed) = both {
+        if both.is_err() {
             out.rewind(mark);
             *seq = first;
-            return Err(failed);
         }
-        Ok(rest)
+        both
     }
 }
 

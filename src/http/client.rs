@@ -85,8 +85,6 @@ async fn post(
     verb: &str,
     object: &Value,
 ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(format!("/api/control/{verb}"))
@@ -95,7 +93,17 @@ async fn post(
     if let Some(token) = token {
         request = request.header(AUTHORIZATION, format!("Bearer {}", token.reveal().trim()));
     }
-    let response = sender.send_request(request.body(Full::new(Bytes::from(object.to_string())))?).await?;
+    exchange(stream, request.body(Full::new(Bytes::from(object.to_string())))?).await
+}
+
+/// Sends one request over a connection of its own; the answer's status and content.
+pub(crate) async fn exchange(
+    stream: TcpStream,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let response = sender.send_request(request).await?;
     let status = response.status();
     let content = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await?.to_bytes();
     drop(sender);

@@ -6,6 +6,7 @@
 use hyper::{StatusCode, header::HeaderMap};
 
 use super::answer::{Answer, wants_openmetrics};
+use crate::metrics::Metrics;
 
 /// <https://prometheus.io/docs/specs/om/open_metrics_spec/>
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -13,11 +14,16 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 /// <https://prometheus.io/docs/instrumenting/exposition_formats/>
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The answer to a scraper with these headers.
-pub(super) fn answer(openmetrics: String, asked: &HeaderMap) -> Answer {
+/// The answer to a scraper with these headers, at `now` (UTC microseconds).
+pub(super) fn answer(metrics: &Metrics, now: i64, asked: &HeaderMap) -> Answer {
     match wants_openmetrics(asked) {
-        true => Answer::new(StatusCode::OK, OPENMETRICS, openmetrics),
-        false => Answer::new(StatusCode::OK, TEXT, plain(&openmetrics)),
+        true => Answer::new(StatusCode::OK, OPENMETRICS, metrics.exposition(now)),
+        false => {
+            let mut text = plain(&metrics.families(now));
+            // Gauges without a unit: both forms write them alike.
+            metrics.write_tables(now, &mut text);
+            Answer::new(StatusCode::OK, TEXT, text)
+        }
     }
 }
 
@@ -57,10 +63,7 @@ fn push(out: &mut String, parts: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        metrics::Metrics,
-        model::{OpCounts, Shard},
-    };
+    use crate::model::{OpCounts, Shard};
 
     #[test]
     fn the_older_form_names_counters_as_their_samples() {

@@ -113,7 +113,7 @@ impl Site {
             Place::Page => return page::file(path).map(page::File::answer).ok_or_else(nothing),
             Place::Alive => health::answer(&health::alive(self, now), asked),
             Place::Ready => health::answer(&health::ready(self, now), asked),
-            Place::Metrics => exposition::answer(self.metrics.exposition(now), asked),
+            Place::Metrics => exposition::answer(&self.metrics, now, asked),
             Place::Status => Answer::json(StatusCode::OK, &status::status(self, now, since(request.uri().query())?)),
         })
     }

@@ -194,6 +194,9 @@ pub struct TableState {
     /// Source tables whose snapshot is under way.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reading: Vec<String>,
+    /// Source tables that an operator holds back: their changes wait in the lake.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paused: Vec<String>,
     /// Source tables that stopped arriving.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parked: Vec<ParkedTable>,
@@ -276,7 +279,7 @@ pub(super) fn status(site: &Site, now: i64, since: i64) -> ProcessStatus {
         not_ready: conditions.into_iter().filter(|c| !c.ok).collect(),
         ready_lag_seconds: site.ready_lag.as_secs(),
         batch_memory_bytes: figures.batch_memory_bytes,
-        tables: tables::tables(live, &shards, &groups, &figures.shards),
+        tables: tables::tables(live, &groups, &figures.shards),
         shards: shards.iter().map(|(name, shard)| of_shard(site, name, shard, &figures.shards, now, since)).collect(),
         groups: groups.into_iter().map(|(name, view)| of_group(name, view)).collect(),
         snapshots: figures.tables.iter().map(|table| of_snapshot(site, table, now)).collect(),

@@ -1,18 +1,26 @@
 //! The warnings and errors of the last time, each kind once with its count.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
-    fmt::{self, Write as _},
+    fmt::Write as _,
     sync::{Arc, Mutex},
 };
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use tracing::{Event, Level, Subscriber, callsite::Identifier, field::Field};
-use tracing_subscriber::layer::{Context, Layer};
+use serde_json::Value;
+use tracing::{Event, Level, Subscriber, callsite::Identifier};
+use tracing_subscriber::{
+    layer::{Context, Layer},
+    registry::LookupSpan,
+};
 
 use super::{held, now};
-use crate::config::mask_urls;
+use crate::{
+    config::mask_urls,
+    spans::{self, Fields, Said},
+};
 
 /// Kinds of events that are kept; the one that was seen last the longest ago goes first.
 const KINDS: usize = 100;
@@ -75,8 +83,11 @@ impl Recent {
 #[derive(Clone, Debug)]
 pub struct RecentLayer(pub Arc<Recent>);
 
-impl<S: Subscriber> Layer<S> for RecentLayer {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+impl<S> Layer<S> for RecentLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let meta = event.metadata();
         let level = match *meta.level() {
             Level::ERROR => "error",
@@ -87,7 +98,11 @@ impl<S: Subscriber> Layer<S> for RecentLayer {
             return;
         }
         let mut words = Words::default();
-        event.record(&mut words);
+        let fields = Fields::of(event);
+        // Of the spans only whom it concerns: numbers of sessions and ticks differ from time to time.
+        let around = spans::around(&fields, &context, event).into_iter().filter(|said| WHOM.contains(&said.name));
+        fields.0.iter().for_each(|said| words.add(said));
+        around.for_each(|said| words.add(&said));
         self.0.note((Some(meta.callsite()), words.whom), level, short(&words.message), short(&words.fields));
     }
 }
@@ -101,32 +116,26 @@ struct Words {
 }
 
 impl Words {
-    fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        // Writing to a String cannot fail.
-        if field.name() == "message" {
-            let _ = self.message.write_fmt(value);
+    fn add(&mut self, said: &Said) {
+        let text = match &said.value {
+            Value::String(text) => Cow::Borrowed(text.as_str()),
+            value => Cow::Owned(value.to_string()),
+        };
+        if said.name == "message" {
+            self.message.push_str(&text);
             return;
         }
-        if LEFT_OUT.contains(&field.name()) {
+        if LEFT_OUT.contains(&said.name) {
             return;
         }
         if !self.fields.is_empty() {
             self.fields.push(' ');
         }
-        let _ = write!(self.fields, "{}={value}", field.name());
-        if WHOM.contains(&field.name()) {
-            let _ = write!(self.whom, "{value}\0");
+        // Writing to a String cannot fail.
+        let _ = write!(self.fields, "{}={text}", said.name);
+        if WHOM.contains(&said.name) {
+            let _ = write!(self.whom, "{text}\0");
         }
-    }
-}
-
-impl tracing::field::Visit for Words {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, format_args!("{value}"));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, format_args!("{value:?}"));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex,
-    atomic::{AtomicI64, Ordering},
+    atomic::{AtomicI64, AtomicU64, Ordering},
 };
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub struct ShardView {
 pub struct LiveShard {
     view: Mutex<ShardView>,
     catalog: Mutex<Known>,
+    /// Changes of the catalog.
+    version: AtomicU64,
     /// Since when the decode thread works without a pause, UTC microseconds; 0 while it waits.
     working_since: AtomicI64,
 }
@@ -97,7 +99,7 @@ impl LiveShard {
             view.claimed = true;
             (view.entry, view.position) = (entry, position.clone());
         }
-        *held(&self.catalog) = Known { entry, catalog: catalog.clone() };
+        self.know(&mut held(&self.catalog), entry, catalog);
     }
 
     /// An entry was committed.
@@ -114,7 +116,15 @@ impl LiveShard {
     pub fn learned(&self, entry: u64, catalog: &Catalog) {
         let mut known = held(&self.catalog);
         if entry > known.entry {
-            *known = Known { entry, catalog: catalog.clone() };
+            self.know(&mut known, entry, catalog);
+        }
+    }
+
+    fn know(&self, known: &mut Known, entry: u64, catalog: &Catalog) {
+        known.entry = entry;
+        if known.catalog != *catalog {
+            known.catalog = catalog.clone();
+            self.version.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -124,10 +134,14 @@ impl LiveShard {
         let mut known = held(&self.catalog);
         if entry > known.entry {
             known.entry = entry;
-            for step in steps {
-                known.catalog.apply(step);
-            }
+            let changed = steps.iter().filter(|step| known.catalog.apply(step)).count();
+            self.version.fetch_add(changed as u64, Ordering::Relaxed);
         }
+    }
+
+    /// How often what the log says of tables has changed.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
     }
 
     /// What the shard has come to.

@@ -40,6 +40,7 @@ pub(super) struct Groups {
     claims: Family<ByGroup, Counter>,
     ticks: Family<ByGroup, Counter>,
     ticked: Family<ByGroup, Gauge>,
+    idle: Family<ByGroup, Counter>,
     merge_seconds: Histograms<ByPhase>,
     tick_rows: Histograms<ByGroup>,
     tick_bytes: Histograms<ByGroup>,
@@ -79,6 +80,11 @@ impl Groups {
             ticked: r.add(
                 "apply_tick_timestamp_seconds",
                 "When the last merge transaction was committed",
+                Family::default(),
+            ),
+            idle: r.add(
+                "apply_idle_commits",
+                "Merge transactions that brought nothing and only moved watermarks; `warehouse.idle_commit` sets their pace",
                 Family::default(),
             ),
             merge_seconds: r.add(
@@ -133,6 +139,7 @@ impl Groups {
             claims: self.claims.get_or_create_owned(&by),
             ticks: self.ticks.get_or_create_owned(&by),
             ticked: self.ticked.get_or_create_owned(&by),
+            idle: self.idle.get_or_create_owned(&by),
             phases: [phase(MergePhase::Schema), phase(MergePhase::Stage), phase(MergePhase::Merge)],
             tick_rows: self.tick_rows.get_or_create_owned(&by),
             tick_bytes: self.tick_bytes.get_or_create_owned(&by),
@@ -214,6 +221,7 @@ pub struct GroupMetrics {
     claims: Counter,
     ticks: Counter,
     ticked: Gauge,
+    idle: Counter,
     /// In the order of [`MergePhase::ALL`].
     phases: [Histogram; 3],
     tick_rows: Histogram,
@@ -267,6 +275,11 @@ impl GroupMetrics {
         for (phase, time) in self.phases.iter().zip([times.schema, times.stage, times.merge]) {
             phase.observe(time.as_secs_f64());
         }
+    }
+
+    /// A merge brought nothing and moved watermarks alone.
+    pub fn moved_alone(&self) {
+        self.idle.inc();
     }
 
     /// The warehouse says what a merge did to its rows.

@@ -6,8 +6,6 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::labels::ByTable;
-
 /// Most columns that are counted by name.
 pub(super) const COLUMNS_MAX: usize = 1000;
 
@@ -48,25 +46,6 @@ impl Named {
     }
 }
 
-/// Values of source tables as series: the first by name on their own, the rest as the `worst` of them.
-pub(super) fn by_table(
-    values: impl Iterator<Item = (ByTable, f64)>,
-    worst: fn(f64, f64) -> f64,
-) -> Vec<(ByTable, f64)> {
-    let mut series: Vec<(ByTable, f64)> = Vec::new();
-    let mut rest = None;
-    for (table, value) in values {
-        if series.len() < ORIGINS_MAX {
-            series.push((table, value));
-        } else {
-            rest = Some(rest.map_or(value, |rest| worst(rest, value)));
-        }
-    }
-    let other = || ByTable { shard: OTHER.to_owned(), table: OTHER.to_owned() };
-    series.extend(rest.map(|value| (other(), value)));
-    series
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,14 +58,5 @@ mod tests {
         }
         assert_eq!(counted.labels(["t", "late"]), [OTHER, OTHER]);
         assert_eq!(counted.labels(["t", "7"]), ["t", "7"]);
-    }
-
-    #[test]
-    fn tables_beyond_the_bound_show_the_worst_of_them() {
-        let table = |i: usize| ByTable { shard: "s".into(), table: i.to_string() };
-        let series = by_table((0..ORIGINS_MAX + 3).map(|i| (table(i), i as f64)), f64::min);
-        assert_eq!(series.len(), ORIGINS_MAX + 1);
-        let (labels, worst) = series.last().cloned().unwrap_or_else(|| (table(0), 0.0));
-        assert_eq!((labels.table.as_str(), worst), (OTHER, ORIGINS_MAX as f64));
     }
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
 use super::register::LabelNames;
-use crate::model::Origin;
 
 /// A label's values, each with its text.
 macro_rules! label_value {
@@ -16,10 +15,15 @@ macro_rules! label_value {
         impl $type {
             /// All values.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Its text.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
         }
         impl EncodeLabelValue for $type {
             fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-                EncodeLabelValue::encode(&match self { $(Self::$variant => $text),+ }, encoder)
+                EncodeLabelValue::encode(&self.text(), encoder)
             }
         }
     };
@@ -118,9 +122,6 @@ label_set! {
     ByPollRows { shard: String, outcome: &'static str }
     ByShardWait { shard: String, on: Wait }
     ByServer { shard: String, family: String, version: String, server: String }
-    /// One source table.
-    ByTable { shard: String, table: String }
-    ByParked { shard: String, table: String, half: Half }
     /// One target.
     ByTarget { table: String }
     ByTargetOp { table: String, op: &'static str }
@@ -129,10 +130,4 @@ label_set! {
     ByPhase { group: String, phase: MergePhase }
     ByError { stage: Stage, kind: ErrorKind }
     Build { version: &'static str }
-}
-
-impl ByTable {
-    pub(super) fn of(origin: &Origin) -> Self {
-        Self { shard: origin.shard.to_string(), table: format!("{}.{}", origin.database, origin.table) }
-    }
 }

@@ -1,6 +1,12 @@
 //! How far behind the source each stage of a shard is.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use prometheus_client::metrics::family::Family;
 
@@ -14,7 +20,8 @@ use super::{
 pub(super) struct Reach {
     pub(super) read: AtomicI64,
     pub(super) stored: AtomicI64,
-    pub(super) applied: AtomicI64,
+    /// By group: each merges at its own pace.
+    applied: Mutex<BTreeMap<String, i64>>,
     /// Longest time between two rounds where tables are read again and again, microseconds; 0 where the binlog is followed.
     pub(super) every: AtomicI64,
 }
@@ -28,9 +35,37 @@ pub(super) struct Lag {
 }
 
 impl Reach {
+    fn applied_by(&self) -> MutexGuard<'_, BTreeMap<String, i64>> {
+        // Plain numbers: nothing can be half done behind a panic.
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A group shows the source as of `at`; nothing where that is not known.
+    pub(super) fn applied(&self, group: &str, at: i64) {
+        if at > 0 {
+            let mut applied = self.applied_by();
+            match applied.get_mut(group) {
+                Some(known) => *known = at.max(*known),
+                None => _ = applied.insert(group.to_owned(), at),
+            }
+        }
+    }
+
+    /// This process does not apply the group any more.
+    pub(super) fn forget(&self, group: &str) {
+        self.applied_by().remove(group);
+    }
+
+    /// Longest time between two rounds in seconds, where tables are read again and again.
+    pub(super) fn every(&self) -> Option<f64> {
+        Some(self.every.load(Ordering::Relaxed) as f64 / 1e6).filter(|every| *every > 0.0)
+    }
+
     pub(super) fn lag(&self, now: i64) -> Lag {
         let at = |stage: &AtomicI64| Some(stage.load(Ordering::Relaxed)).filter(|at| *at > 0);
-        let (read, stored, applied) = (at(&self.read), at(&self.stored), at(&self.applied));
+        let (read, stored) = (at(&self.read), at(&self.stored));
+        // What all groups show. One that has not begun is told by its session.
+        let applied = self.applied_by().values().min().copied();
         // Clocks differ between machines: never below zero.
         let between = |ahead: Option<i64>, behind: Option<i64>| Some((ahead? - behind?).max(0) as f64 / 1e6);
         Lag {
@@ -56,6 +91,7 @@ pub(super) struct Lags {
     stored: Family<ByShard, Seconds>,
     applied: Family<ByShard, Seconds>,
     total: Family<ByShard, Seconds>,
+    interval: Family<ByShard, Seconds>,
 }
 
 impl Lags {
@@ -74,8 +110,8 @@ impl Lags {
             ),
             applied: r.add(
                 "lag_applied_seconds",
-                "Stored to applied: time between what is in the lake and what is visible in the warehouse; a process that only \
-                 applies counts from the present",
+                "Stored to applied: time between what is in the lake and what is visible in the warehouse, of the slowest group; a \
+                 process that only applies counts from the present",
                 Family::default(),
             ),
             total: r.add(
@@ -83,13 +119,22 @@ impl Lags {
                 "Source head to the last stage of this process: the sum of the lags above, and the figure to alert on",
                 Family::default(),
             ),
+            interval: r.add(
+                "poll_interval_seconds",
+                "Longest time between two rounds of a shard whose tables are read again and again: so much of its lag is by \
+                 its configuration. Shards whose binlog is followed have no series",
+                Family::default(),
+            ),
         }
     }
 
     /// Brings the shard's series up to date. A shard that has not begun has no lag yet; a missing series says so better than a
     /// zero.
-    pub(super) fn show(&self, shard: &str, lag: Lag) {
+    pub(super) fn show(&self, shard: &str, lag: Lag, every: Option<f64>) {
         let by = ByShard { shard: shard.to_owned() };
+        if let Some(every) = every {
+            self.interval.get_or_create(&by).set(every);
+        }
         for (family, seconds) in [
             (&self.read, lag.read),
             (&self.stored, lag.stored),
@@ -100,5 +145,43 @@ impl Lags {
                 family.get_or_create(&by).set(seconds);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{metrics::Metrics, model::Shard};
+
+    const SECOND: i64 = 1_000_000;
+
+    #[test]
+    fn a_shard_is_as_late_as_its_slowest_group() {
+        let metrics = Metrics::new();
+        let shard = metrics.shard(&Shard::new("s1"));
+        shard.read_up_to(100 * SECOND);
+        shard.stored(1, 1, 1, 100 * SECOND);
+        shard.applied("fast", 1, 1, 99 * SECOND);
+        shard.applied("slow", 1, 1, 40 * SECOND);
+        shard.applied("slow", 1, 1, 0);
+        let lag = || metrics.snapshot(100 * SECOND).shards[0].lag_applied_seconds;
+        assert_eq!(lag(), Some(60.0));
+        shard.caught_up("slow", 100 * SECOND);
+        assert_eq!(lag(), Some(1.0));
+        // A configuration without the group must not keep the shard late for ever.
+        shard.applied("gone", 1, 1, 10 * SECOND);
+        metrics.group_ended("gone");
+        assert_eq!(lag(), Some(1.0));
+    }
+
+    #[test]
+    fn a_shard_that_is_asked_says_how_often() {
+        let metrics = Metrics::new();
+        metrics.shard(&Shard::new("s1")).asked_every(Duration::from_secs(3600));
+        metrics.shard(&Shard::new("s2")).read_up_to(1);
+        let text = metrics.exposition(2);
+        assert!(text.contains("tailwater_poll_interval_seconds{shard=\"s1\"} 3600.0"), "{text}");
+        assert!(!text.contains("tailwater_poll_interval_seconds{shard=\"s2\"}"), "{text}");
     }
 }

@@ -11,20 +11,23 @@ use std::{
 use prometheus_client::metrics::{counter::Counter, family::Family};
 
 use super::{
-    bounded::by_table,
-    labels::{ByPollRows, ByShard, ByTable},
-    register::{Register, Seconds},
+    labels::{ByPollRows, ByShard},
+    register::{BY_TABLE, Register},
+    tables::{TableGauge, TableLabels},
 };
 use crate::model::Origin;
+
+/// Labels of the tables, and when the last complete round of each began, UTC microseconds.
+type Tables = BTreeMap<Origin, (TableLabels, Arc<AtomicI64>)>;
 
 /// Figures of all tables that are asked.
 #[derive(Clone, Debug)]
 pub(super) struct Polls {
-    tables: Arc<Mutex<BTreeMap<Origin, Arc<AtomicI64>>>>,
+    tables: Arc<Mutex<Tables>>,
     rounds: Family<ByShard, Counter>,
     failures: Family<ByShard, Counter>,
     rows: Family<ByPollRows, Counter>,
-    age: Family<ByTable, Seconds>,
+    age: TableGauge,
 }
 
 impl Polls {
@@ -42,16 +45,16 @@ impl Polls {
                 "Rows that rounds with mode = \"incremental\" have read, by whether they had to be written or the log had them",
                 Family::default(),
             ),
-            age: r.add(
+            age: r.tables(
                 "poll_age_seconds",
                 "Age of what a table that is read again and again shows: time since its last complete round began, and before the \
                  first one since it was found",
-                Family::default(),
+                BY_TABLE,
             ),
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<Origin, Arc<AtomicI64>>> {
+    fn known(&self) -> MutexGuard<'_, Tables> {
         // Plain numbers: nothing can be half done behind a panic.
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,7 +62,8 @@ impl Polls {
     pub(super) fn table(&self, origin: &Origin, began: i64) -> PollMetrics {
         let shard = origin.shard.to_string();
         let rows = |outcome| self.rows.get_or_create_owned(&ByPollRows { shard: shard.clone(), outcome });
-        let reached = Arc::clone(self.known().entry(origin.clone()).or_default());
+        let new = |origin: &Origin| (TableLabels::of(origin), Arc::default());
+        let reached = Arc::clone(&self.known().entry(origin.clone()).or_insert_with_key(new).1);
         reached.store(began, Ordering::Relaxed);
         PollMetrics {
             rounds: self.rounds.get_or_create_owned(&ByShard { shard: shard.clone() }),
@@ -74,14 +78,11 @@ impl Polls {
         self.known().remove(origin);
     }
 
-    /// Brings the ages up to date; to be done before they are shown. `now` in UTC microseconds.
-    pub(super) fn show(&self, now: i64) {
+    /// Writes the ages at `now`, UTC microseconds.
+    pub(super) fn write(&self, now: i64, out: &mut String) {
         let known = self.known();
         let age = |began: &AtomicI64| (now - began.load(Ordering::Relaxed)).max(0) as f64 / 1e6;
-        self.age.clear();
-        for (by, age) in by_table(known.iter().map(|(origin, began)| (ByTable::of(origin), age(began))), f64::max) {
-            self.age.get_or_create(&by).set(age);
-        }
+        self.age.write(out, known.values().map(|(labels, began)| (labels, age(began))), f64::max);
     }
 }
 

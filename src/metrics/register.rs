@@ -7,6 +7,8 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
+use super::tables::TableGauge;
+
 /// Prefix of every name that is ours. The names of the process itself are those that every exporter uses.
 const PREFIX: &str = "tailwater_";
 
@@ -83,7 +85,7 @@ impl Described {
             () if has("_bytes") => "bytes",
             () if has("_info") => "always 1",
             () if has("_rows") => "rows",
-            () if has("connected") || has("_open") || has("_table") || has("_compared") => "0 or 1",
+            () if has("connected") || has("_open") || has("_table") || has("_compared") || has("_paused") => "0 or 1",
             () => "number",
         }
     }
@@ -99,14 +101,28 @@ pub(super) struct Register {
 impl Register {
     /// Declares a family under its name and returns it. The exposition appends `_total` to names of counters.
     pub(super) fn add<M: Metric + Shape + Clone>(&mut self, name: &str, meaning: &'static str, metric: M) -> M {
-        let full = if name.starts_with("process_") { name.to_owned() } else { format!("{PREFIX}{name}") };
+        let full = full(name);
         let kind = M::kind();
         let exposed = if kind == "counter" { format!("{full}_total") } else { full.clone() };
         self.registry.register(full, meaning, metric.clone());
         self.described.push(Described { name: exposed, kind, labels: M::LABELS, meaning });
         metric
     }
+
+    /// Declares a gauge by source table, with these labels. It is written by itself, not by the registry.
+    pub(super) fn tables(&mut self, name: &str, meaning: &'static str, labels: &'static [&'static str]) -> TableGauge {
+        let name = full(name);
+        self.described.push(Described { name: name.clone(), kind: "gauge".to_owned(), labels, meaning });
+        TableGauge { name, meaning }
+    }
 }
+
+fn full(name: &str) -> String {
+    if name.starts_with("process_") { name.to_owned() } else { format!("{PREFIX}{name}") }
+}
+
+/// Labels of a family of source tables.
+pub(super) const BY_TABLE: &[&str] = &["shard", "table"];
 
 /// All families as a table for people, in Markdown.
 pub(super) fn table(families: &[Described]) -> String {

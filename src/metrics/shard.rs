@@ -197,9 +197,9 @@ impl ShardMetrics {
         self.reach.stored.load(Ordering::Relaxed)
     }
 
-    /// The warehouse shows the source as of `at`: what [`stored_up_to`](Self::stored_up_to) said before the log was read to its end.
-    pub fn caught_up(&self, at: i64) {
-        self.reach.applied.fetch_max(at, Ordering::Relaxed);
+    /// A group shows the source as of `at`: what [`stored_up_to`](Self::stored_up_to) said before the log was read to its end.
+    pub fn caught_up(&self, group: &str, at: i64) {
+        self.reach.applied(group, at);
     }
 
     /// The binlog stream was connected or lost.
@@ -255,11 +255,11 @@ impl ShardMetrics {
         self.reach.stored.fetch_max(at, Ordering::Relaxed);
     }
 
-    /// Entries were merged with `rows` changes; the warehouse shows the source as of `at` (UTC microseconds).
-    pub fn applied(&self, entries: u64, rows: u64, at: i64) {
+    /// A group merged entries with `rows` changes; it shows the source as of `at` (UTC microseconds; 0 where that is not known).
+    pub fn applied(&self, group: &str, entries: u64, rows: u64, at: i64) {
         self.applied_entries.inc_by(entries);
         self.applied_rows.inc_by(rows);
-        self.reach.applied.fetch_max(at, Ordering::Relaxed);
+        self.reach.applied(group, at);
     }
 
     /// So many tables of the shard stopped arriving.
@@ -275,6 +275,14 @@ impl ShardMetrics {
     /// The shard's tables are read again and again, with so long a time between two rounds at most.
     pub fn asked_every(&self, interval: Duration) {
         self.reach.every.store(i64::try_from(interval.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn forget(&self, group: &str) {
+        self.reach.forget(group);
+    }
+
+    pub(super) fn every(&self) -> Option<f64> {
+        self.reach.every()
     }
 
     pub(super) fn lag(&self, now: i64) -> Lag {
@@ -296,8 +304,7 @@ impl ShardMetrics {
             lag_read_seconds: lag.read,
             lag_stored_seconds: lag.stored,
             lag_applied_seconds: lag.applied,
-            asked_every_seconds: Some(self.reach.every.load(Ordering::Relaxed) as f64 / 1e6)
-                .filter(|every| *every > 0.0),
+            asked_every_seconds: self.reach.every(),
         }
     }
 }

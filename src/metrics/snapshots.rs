@@ -11,9 +11,9 @@ use std::{
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::{
-    bounded::by_table,
-    labels::{ByShard, ByTable},
-    register::Register,
+    labels::ByShard,
+    register::{BY_TABLE, Register},
+    tables::{TableGauge, TableLabels},
 };
 use crate::{model::Origin, progress::TableProgress};
 
@@ -21,14 +21,15 @@ use crate::{model::Origin, progress::TableProgress};
 #[derive(Clone, Debug)]
 pub(super) struct Snapshots {
     tables: Arc<Mutex<BTreeMap<Origin, Arc<Figures>>>>,
-    rows: Family<ByTable, Gauge>,
-    estimated: Family<ByTable, Gauge>,
+    rows: TableGauge,
+    estimated: TableGauge,
     begun: Family<ByShard, Counter>,
     running: Family<ByShard, Gauge>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Figures {
+    labels: TableLabels,
     rows: AtomicU64,
     estimated: AtomicU64,
 }
@@ -37,11 +38,11 @@ impl Snapshots {
     pub(super) fn register(r: &mut Register) -> Self {
         Self {
             tables: Arc::default(),
-            rows: r.add("snapshot_rows", "Rows that snapshots under way have read, by table", Family::default()),
-            estimated: r.add(
+            rows: r.tables("snapshot_rows", "Rows that snapshots under way have read, by table", BY_TABLE),
+            estimated: r.tables(
                 "snapshot_estimated_rows",
                 "Rows that tables whose snapshots are under way have, as the source estimates",
-                Family::default(),
+                BY_TABLE,
             ),
             begun: r.add("snapshots_begun", "Snapshots of tables that were begun or taken up again", Family::default()),
             running: r.add("snapshots_running", "Snapshots of tables that are under way", Family::default()),
@@ -54,7 +55,8 @@ impl Snapshots {
     }
 
     pub(super) fn begin(&self, origin: &Origin, rows: u64, estimated: u64) -> SnapshotMetrics {
-        let figures = Arc::new(Figures { rows: rows.into(), estimated: estimated.max(rows).into() });
+        let (labels, estimated) = (TableLabels::of(origin), estimated.max(rows).into());
+        let figures = Arc::new(Figures { labels, rows: rows.into(), estimated });
         self.known().insert(origin.clone(), Arc::clone(&figures));
         self.begun.get_or_create(&ByShard { shard: origin.shard.to_string() }).inc();
         SnapshotMetrics { all: self.clone(), origin: origin.clone(), figures }
@@ -70,25 +72,25 @@ impl Snapshots {
         self.known().iter().map(table).collect()
     }
 
-    /// Brings the series up to date; to be done before they are shown.
+    /// Brings the series of shards up to date; to be done before they are shown.
     pub(super) fn show(&self) {
-        let known = self.known();
-        self.rows.clear();
-        self.estimated.clear();
-        let show = |family: &Family<ByTable, Gauge>, of: fn(&Figures) -> &AtomicU64| {
-            let values = known.iter().map(|(o, f)| (ByTable::of(o), of(f).load(Ordering::Relaxed) as f64));
-            for (by, rows) in by_table(values, |a, b| a + b) {
-                family.get_or_create(&by).set(rows as i64);
-            }
-        };
-        show(&self.rows, |figures| &figures.rows);
-        show(&self.estimated, |figures| &figures.estimated);
         let mut running: BTreeMap<String, i64> = BTreeMap::new();
-        known.keys().for_each(|origin| *running.entry(origin.shard.to_string()).or_default() += 1);
+        self.known().keys().for_each(|origin| *running.entry(origin.shard.to_string()).or_default() += 1);
         self.running.clear();
         for (shard, tables) in running {
             self.running.get_or_create(&ByShard { shard }).set(tables);
         }
+    }
+
+    /// Writes the series of source tables.
+    pub(super) fn write(&self, out: &mut String) {
+        let known = self.known();
+        let mut write = |gauge: &TableGauge, of: fn(&Figures) -> &AtomicU64| {
+            let rows = |figures: &Figures| i64::try_from(of(figures).load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+            gauge.write(out, known.values().map(|f| (&f.labels, rows(f))), i64::saturating_add);
+        };
+        write(&self.rows, |figures| &figures.rows);
+        write(&self.estimated, |figures| &figures.estimated);
     }
 }
 

@@ -12,7 +12,7 @@ fn counters_and_lags_appear_in_the_exposition() {
     shard.read(2, 1000, OpCounts { i: 3, u: 1, d: 0, s: 0 });
     shard.read_up_to(5_000_000);
     shard.stored(1, 4, 500, 4_000_000);
-    shard.applied(1, 4, 2_500_000);
+    shard.applied("main", 1, 4, 2_500_000);
     metrics.target(&Target::new("shop.orders")).applied(OpCounts { d: 2, ..OpCounts::default() });
     metrics.values(&Target::new("shop.orders"), "note", ValuePolicy::Cut, 7);
     let times = TickTimes { merge: Duration::from_millis(30), ..TickTimes::default() };

@@ -8,15 +8,16 @@ use std::{
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::{
-    bounded::by_table,
-    labels::{ByShard, ByTable},
-    register::Register,
+    labels::ByShard,
+    register::{BY_TABLE, Register},
+    tables::{TableGauge, TableLabels},
 };
 use crate::model::{Origin, TableOutcome, VerifiedTable};
 
 /// What the last comparisons of one source table came to.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Found {
+    labels: TableLabels,
     compared: bool,
     /// Seconds since the epoch.
     through: Option<i64>,
@@ -29,10 +30,10 @@ struct Found {
 #[derive(Debug)]
 pub(super) struct Verified {
     tables: Mutex<BTreeMap<Origin, Found>>,
-    through: Family<ByTable, Gauge>,
-    equal_at: Family<ByTable, Gauge>,
-    different: Family<ByTable, Gauge>,
-    compared: Family<ByTable, Gauge>,
+    through: TableGauge,
+    equal_at: TableGauge,
+    different: TableGauge,
+    compared: TableGauge,
     rows: Family<ByShard, Counter>,
     rounds: Counter,
     round: Gauge,
@@ -42,26 +43,22 @@ impl Verified {
     pub(super) fn register(r: &mut Register) -> Self {
         Self {
             tables: Mutex::default(),
-            through: r.add(
+            through: r.tables(
                 "verified_through_timestamp_seconds",
                 "Source commit time up to which the warehouse was proven equal",
-                Family::default(),
+                BY_TABLE,
             ),
-            equal_at: r.add(
+            equal_at: r.tables(
                 "verified_timestamp_seconds",
                 "When the warehouse was last proven equal to the source",
-                Family::default(),
+                BY_TABLE,
             ),
-            different: r.add(
+            different: r.tables(
                 "verify_different_rows",
                 "Rows that differed between source and warehouse when they were compared last",
-                Family::default(),
+                BY_TABLE,
             ),
-            compared: r.add(
-                "verify_compared",
-                "Whether the last comparison could be made (1) or not (0)",
-                Family::default(),
-            ),
+            compared: r.tables("verify_compared", "Whether the last comparison could be made (1) or not (0)", BY_TABLE),
             rows: r.add("verify_rows", "Rows of the source that were compared", Family::default()),
             rounds: r.add("verify_rounds", "Comparisons of all tables that came to their end", Counter::default()),
             round: r.add(
@@ -75,7 +72,13 @@ impl Verified {
     pub(super) fn count(&self, origin: &Origin, found: &VerifiedTable) {
         self.rows.get_or_create(&ByShard { shard: origin.shard.to_string() }).inc_by(found.rows);
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = tables.entry(origin.clone()).or_default();
+        let known = tables.entry(origin.clone()).or_insert_with_key(|origin| Found {
+            labels: TableLabels::of(origin),
+            compared: false,
+            through: None,
+            equal_at: None,
+            different: None,
+        });
         known.compared = !matches!(found.outcome, TableOutcome::NotCompared { .. });
         match &found.outcome {
             TableOutcome::Equal => {
@@ -98,19 +101,15 @@ impl Verified {
         self.round.set(at / 1_000_000);
     }
 
-    /// Brings the series up to date.
-    pub(super) fn show(&self) {
+    /// Writes the series of source tables.
+    pub(super) fn write(&self, out: &mut String) {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let show = |family: &Family<ByTable, Gauge>, of: fn(&Found) -> Option<i64>, worst: fn(f64, f64) -> f64| {
-            family.clear();
-            let values = tables.iter().filter_map(|(origin, found)| Some((ByTable::of(origin), of(found)? as f64)));
-            for (by, value) in by_table(values, worst) {
-                family.get_or_create(&by).set(value as i64);
-            }
+        let mut write = |gauge: &TableGauge, of: fn(&Found) -> Option<i64>, worst: fn(i64, i64) -> i64| {
+            gauge.write(out, tables.values().filter_map(|found| Some((&found.labels, of(found)?))), worst);
         };
-        show(&self.through, |found| found.through, f64::min);
-        show(&self.equal_at, |found| found.equal_at, f64::min);
-        show(&self.different, |found| found.different, |a, b| a + b);
-        show(&self.compared, |found| Some(found.compared.into()), f64::min);
+        write(&self.through, |found| found.through, i64::min);
+        write(&self.equal_at, |found| found.equal_at, i64::min);
+        write(&self.different, |found| found.different, i64::saturating_add);
+        write(&self.compared, |found| Some(found.compared.into()), i64::min);
     }
 }

@@ -117,6 +117,9 @@ pub struct Known {
     /// another one meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Seq>,
+    /// Its rows have no key: the target is a history of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub appends: bool,
 }
 
 impl Catalog {
@@ -126,8 +129,9 @@ impl Catalog {
     pub fn apply(&mut self, step: &Step) -> bool {
         match step {
             Step::File(_) => false,
-            Step::Schema { origin, target, schema, .. } => self.learn(origin, target, |k| {
+            Step::Schema { origin, target, schema, appends, .. } => self.learn(origin, target, |k| {
                 k.target = target.clone();
+                k.appends = *appends;
                 k.schema = Some(schema.clone());
             }),
             Step::Floor(f) if f.cause == FloorCause::Drop => self.origins.remove(&f.origin).is_some(),
@@ -135,7 +139,7 @@ impl Catalog {
             Step::Floor(f) if f.cause == FloorCause::Truncate => self.change(&f.origin, |k| k.needs_snapshot = None),
             Step::Floor(_) => false,
             // Its rows arrive again from here on, and the snapshot brings those that are missing.
-            Step::SnapshotBegin { origin, seq } => self.change(origin, |k| {
+            Step::SnapshotBegin { origin, seq, .. } => self.change(origin, |k| {
                 k.snapshot = Some(*seq);
                 k.parked = None;
                 k.needs_snapshot = None;
@@ -154,8 +158,14 @@ impl Catalog {
     }
 
     fn learn(&mut self, origin: &Origin, target: &Target, edit: impl FnOnce(&mut Known)) -> bool {
-        let unknown =
-            || Known { target: target.clone(), schema: None, parked: None, needs_snapshot: None, snapshot: None };
+        let unknown = || Known {
+            target: target.clone(),
+            schema: None,
+            parked: None,
+            needs_snapshot: None,
+            snapshot: None,
+            appends: false,
+        };
         let new = !self.origins.contains_key(origin);
         self.origins.entry(origin.clone()).or_insert_with(unknown);
         self.change(origin, edit) || new
@@ -188,6 +198,9 @@ pub enum Step {
         /// Added columns with the value that rows written before have in them.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         added: BTreeMap<String, ColumnDefault>,
+        /// The rows have no key: the target is a history of them.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        appends: bool,
     },
     /// Rows of an origin below a seq are void.
     Floor(Floor),
@@ -197,6 +210,10 @@ pub enum Step {
         origin: Origin,
         /// Number that every row of the snapshot carries.
         seq: Seq,
+        /// Its rows are to show with its end and not before, whatever the configuration says: the origin's target appends, and
+        /// what is taken twice stays.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        whole: bool,
     },
     /// The snapshot is complete: a floor at `seq`.
     SnapshotEnd {
@@ -204,8 +221,8 @@ pub enum Step {
         origin: Origin,
         /// The snapshot's number.
         seq: Seq,
-        /// The snapshot is the whole of what is known of the origin, and nothing else of it lies between its beginning and
-        /// here: readers are to see its rows and the floor at once, unless they want rows as they come.
+        /// The snapshot is the origin as it was at one moment: readers are to see its rows, the floor and what was changed
+        /// since at once, unless they want rows as they come.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         swap: bool,
     },

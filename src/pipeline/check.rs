@@ -220,11 +220,12 @@ async fn begins(source: &Source, from: &StartPoint) -> Result<(), Box<dyn FnOnce
     resolved.map(|_| ()).map_err(|e| -> Box<dyn FnOnce(String) -> Finding + Send> {
         let mend = match &e {
             StartError::Purged { .. } => {
-                "take new snapshots, or begin a new lake with start = \"earliest\"; then keep binlogs for longer"
+                "keep binlogs for longer; then `tailwater reanchor` for this shard reads its tables anew"
             }
             StartError::Ahead { .. } | StartError::OtherServer { .. } => {
-                "connect to the server that the log was read from, or to a replica of it; where the lake is another \
-                 pipeline's, set pipeline to a name of its own"
+                "connect to the server that the log was read from, or to a replica of it; where it was replaced for good, \
+                 `tailwater reanchor` for this shard reads its tables anew; where the lake is another pipeline's, set pipeline to a \
+                 name of its own"
             }
             _ => "mend start of this source",
         };

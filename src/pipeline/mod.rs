@@ -8,6 +8,7 @@ pub mod extract;
 pub mod init;
 pub mod open;
 pub mod plan;
+pub mod reanchor;
 pub mod rebuild;
 pub mod request;
 pub mod run;

@@ -207,3 +207,8 @@ pub fn start(source: &Source) -> StartPoint {
         config::StartPoint::Gtid(set) => StartPoint::Gtids(set.clone()),
     }
 }
+
+/// Name under which this machine's processes of the pipeline write logs: a process of the same name is the successor.
+pub fn writer_name(config: &Config, hostname: &str) -> String {
+    format!("{hostname}:{}", config.pipeline)
+}

@@ -7,6 +7,7 @@ use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
 };
+use tracing::Instrument as _;
 
 use super::{
     apply::{self, Apply, ApplyError},
@@ -22,6 +23,7 @@ use crate::{
     live::Phase,
     metrics::Metrics,
     model::Shard,
+    spans,
     warehouse::WarehouseError,
 };
 
@@ -121,9 +123,12 @@ pub async fn run(plan: Plan) -> Result<(), RunError> {
     let nonce = rand::rng().random();
     // A lake that does not answer now does not either when the first session needs it, which then says so; what is paused is looked
     // for again.
-    let (tell, held) = watch::channel(Arc::new(Holds::read(&*store).await.unwrap_or_default()));
+    let holds = Holds::read(&*store).await.unwrap_or_default();
+    plan.metrics.live().hold(holds.pauses.clone());
+    let (tell, held) = watch::channel(Arc::new(holds));
     let flush = plan.config.flush_interval();
-    let watching = tokio::spawn(control::watch(Arc::clone(&store), flush, Arc::clone(&plan.control_soon), tell));
+    let (soon, metrics) = (Arc::clone(&plan.control_soon), Arc::clone(&plan.metrics));
+    let watching = tokio::spawn(control::watch(Arc::clone(&store), flush, soon, tell, metrics));
     let outcome = work(plan, store, held, nonce).await;
     watching.abort();
     outcome
@@ -138,7 +143,7 @@ async fn work(plan: Plan, store: Arc<dyn Store>, held: control::Held, nonce: u32
         stored: Arc::new(Notify::new()),
         stop: watch::Sender::new(false),
         drain: watch::Sender::new(false),
-        writer: WriterId { name: format!("{}:{}", plan.hostname, plan.config.pipeline), nonce },
+        writer: WriterId { name: open::writer_name(&plan.config, &plan.hostname), nonce },
         held,
     };
     let mut tasks = JoinSet::new();
@@ -220,13 +225,15 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
             metrics: Arc::clone(&plan.metrics),
         };
         let held = shared.held.clone();
-        tasks.spawn(async move {
+        let span = spans::extract(&extract.shard);
+        let work = async move {
             let shard = extract.shard.clone();
             let live = extract.metrics.live().shard(&shard);
             let ended = control::extract(extract, held).await;
             live.enter(Phase::Ended);
             Ended::Extract(ended.map_err(|e| RunError::Extract { shard, source: Box::new(e) }))
-        });
+        };
+        tasks.spawn(work.instrument(span));
     }
 }
 
@@ -245,6 +252,7 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
             rules: Arc::clone(&shared.rules),
             tick_bytes: plan.config.limits.tick_bytes_max.bytes(),
             tick: target.tick().get(),
+            idle: target.idle_commit().get(),
             patience: plan.patience(),
             take_over: plan.take_over,
             stored: Arc::clone(&shared.stored),
@@ -253,13 +261,17 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
             held: shared.held.clone(),
             metrics: Arc::clone(&plan.metrics),
         };
-        tasks.spawn(async move {
+        let span = spans::apply(group);
+        let work = async move {
             let group = apply.group.clone();
-            let live = apply.metrics.live().group(&group);
+            let metrics = Arc::clone(&apply.metrics);
             let ended = apply::run(apply).await;
+            let live = metrics.live().group(&group);
+            metrics.group_ended(&group);
             live.enter(Phase::Ended);
             Ended::Apply(ended.map_err(|e| RunError::Apply { group, source: Box::new(e) }))
-        });
+        };
+        tasks.spawn(work.instrument(span));
     }
     Ok(())
 }

@@ -34,7 +34,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(15);
 const TOGETHER: usize = 16;
 
 /// Age of the newest entry from which a log that lacks what its source has, or is not applied, is told as standing still.
-/// Several times the interval of position-only entries and of the slowest tick.
+/// Several times the interval of position-only entries and of the slowest tick; twice the pace of idle commits where they are
+/// slow.
 const STANDSTILL: Duration = Duration::from_secs(300);
 
 /// How the trouble of a shard begins that is not read.
@@ -77,13 +78,14 @@ pub async fn look(config: &Config) -> Result<Status, StoreError> {
         status.trouble.push(format!("what is paused is not known: {trouble}"));
         Holds::default()
     });
+    let idle = config.warehouse.as_ref().map(|w| w.idle_commit().get() * 2).unwrap_or_default();
     let looks = shards.into_iter().map(|shard| {
         let source = config.source.iter().find(|s| s.shard() == shard);
         let rules = &rules;
         let groups = &groups;
         let store = &*store;
         async move {
-            let (mut status, head) = one(store, shard, source, groups, now).await;
+            let (mut status, head) = one(store, shard, source, groups, (now, idle)).await;
             status.not_seen = source.map(|s| not_seen(config, s, rules, head.as_ref())).unwrap_or_default();
             (status, head)
         }
@@ -141,7 +143,7 @@ async fn one(
     shard: Shard,
     source: Option<&Source>,
     groups: &Groups,
-    now: i64,
+    (now, idle): (i64, Duration),
 ) -> (ShardStatus, Option<Head>) {
     let log = bounded("lake", async { log::read_head(store, &shard).await.map_err(|e| chain(&e)) });
     let server = async {
@@ -181,7 +183,7 @@ async fn one(
             troubles.push(format!("group {group} applied another log than the lake has: the lake was replaced"));
         }
     }
-    troubles.extend(head.as_ref().and_then(|head| standstill(head, &status, now)));
+    troubles.extend(head.as_ref().and_then(|head| standstill(head, &status, now, idle)));
     status.trouble = Some(troubles.join("; ")).filter(|t| !t.is_empty());
     (status, head)
 }
@@ -191,8 +193,8 @@ pub(super) fn applied(mark: &Watermark) -> u64 {
     mark.position.entry.saturating_sub(1)
 }
 
-/// Tells a half that should move and does not.
-fn standstill(head: &Head, status: &ShardStatus, now: i64) -> Option<String> {
+/// Tells a half that should move and does not. A group may be behind entries of the last `idle`, in case nothing is in them.
+fn standstill(head: &Head, status: &ShardStatus, now: i64, idle: Duration) -> Option<String> {
     let entry = &head.newest.entry;
     let age = Duration::from_micros(u64::try_from(now - entry.written_at).unwrap_or_default());
     // A writer that ended in good order is not expected to write.
@@ -203,7 +205,7 @@ fn standstill(head: &Head, status: &ShardStatus, now: i64) -> Option<String> {
     if status.source_position.as_ref().is_some_and(|source| *source != status.position) {
         return Some(format!("{STANDS_STILL}{minutes} min although the source went on: is an extractor running?"));
     }
-    let behind = status.applied.iter().find(|g| g.entry < entry.number)?;
+    let behind = status.applied.iter().find(|g| g.entry < entry.number && age >= idle)?;
     Some(format!("group {} has not applied what was stored {minutes} min ago: is an applier running?", behind.group))
 }
 

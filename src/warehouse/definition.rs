@@ -32,6 +32,10 @@ pub(crate) trait Naming: Send + Sync + std::fmt::Debug {
     fn reserved_columns(&self) -> &'static [&'static str];
     /// A literal of the type from its neutral text, or why not.
     fn literal(&self, ty: ColumnType, text: &str) -> Result<String, String>;
+    /// The type that a key column begins with. Wider than asked where a product cannot alter key columns later.
+    fn key_type(&self, ty: ColumnType) -> ColumnType {
+        ty
+    }
 }
 
 /// A target as the registry keeps it (JSON).
@@ -168,10 +172,14 @@ pub(crate) fn decide(
         if !found.columns.is_empty() {
             return Err(WarehouseError::table(&plan.target, not_ours(&place)));
         }
+        let mut columns = plan.columns.clone();
+        for column in columns.iter_mut().map(|c| &mut c.column).filter(|c| plan.key.contains(&c.name)) {
+            column.ty = naming.key_type(column.ty);
+        }
         let layout = Layout {
             target: plan.target.clone(),
             place,
-            columns: plan.columns.clone(),
+            columns,
             key: plan.key.clone(),
             key_mode: plan.key_mode.clone(),
             deletes: plan.deletes,

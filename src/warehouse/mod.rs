@@ -70,6 +70,11 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// Changes nothing that stays.
     async fn check(&self) -> Vec<Finding>;
 
+    /// Most targets that one [`merge`](Self::merge) should have; `None`: any number. May change from tick to tick.
+    fn targets_max(&self) -> Option<usize> {
+        None
+    }
+
     /// Takes the next epoch of the group's fence, creating the private state where it is missing, and answers the
     /// group's state. Whoever held an earlier epoch is fenced from now on.
     ///

@@ -1,7 +1,7 @@
 //! A bound on lines that repeat.
 //!
 //! A server that flaps a hundred times a second must not fill a disk with one sentence. Lines are alike when they come from the same
-//! place in the code and are about the same shard, group, table or target. Of each kind [`LINES`] are written in [`WINDOW`]; what was left
+//! place in the code and are about the same shard, group, table or target, by their own words or their spans'. Of each kind [`LINES`] are written in [`WINDOW`]; what was left
 //! out is counted, and told once the window is over. So one kind writes at most 21 lines a minute, whatever happens. Levels below `info`
 //! have no bound.
 
@@ -13,11 +13,13 @@ use std::{
 };
 
 use ahash::RandomState;
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::{
+    layer::{Context, Filter},
+    registry::LookupSpan,
 };
-use tracing_subscriber::layer::{Context, Filter};
+
+use crate::spans::{self, Fields, Said};
 
 /// Lines of one kind that are written in a window.
 const LINES: u32 = 20;
@@ -29,7 +31,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 const KINDS_MAX: usize = 10_000;
 
 /// Fields that say what a line is about.
-const ABOUT: [&str; 4] = ["shard", "group", "origin", "target"];
+const ABOUT: [&str; 5] = ["shard", "group", "origin", "target", "table"];
 
 static SEEN: LazyLock<Mutex<Seen>> = LazyLock::new(Mutex::default);
 
@@ -37,18 +39,23 @@ static SEEN: LazyLock<Mutex<Seen>> = LazyLock::new(Mutex::default);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Repeats;
 
-impl<S: Subscriber> Filter<S> for Repeats {
+impl<S> Filter<S> for Repeats
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         true
     }
 
-    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+    fn event_enabled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
         if *event.metadata().level() > Level::INFO {
             // Whoever looks for a fault wants all of it.
             return true;
         }
         let mut about = About::of(event.metadata());
-        event.record(&mut about);
+        let mut fields = Fields::of(event);
+        fields.0.extend(spans::around(&fields, context, event));
+        fields.0.into_iter().for_each(|said| about.say(said));
         SEEN.lock().unwrap_or_else(PoisonError::into_inner).pass(about, Instant::now())
     }
 }
@@ -123,20 +130,16 @@ impl About {
         // Zero stands for the kinds that are not told apart.
         self.kind = hasher.finish().max(1);
     }
-}
 
-impl Visit for About {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "message" => self.message = value.to_owned(),
-            name if ABOUT.contains(&name) => self.add(value),
+    fn say(&mut self, said: Said) {
+        let text = match said.value {
+            serde_json::Value::String(text) => text,
+            value => value.to_string(),
+        };
+        match said.name {
+            "message" => self.message = text,
+            name if ABOUT.contains(&name) => self.add(&text),
             _ => {}
-        }
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        if field.name() == "message" || ABOUT.contains(&field.name()) {
-            self.record_str(field, &format!("{value:?}"));
         }
     }
 }

@@ -108,13 +108,17 @@ function wordOf(about, item, name) {
 
 function stateOfTable(table) {
   if (table.parked.length || table.different_rows) return "bad";
-  return table.needs_snapshot.length ? "warn" : "good";
+  return table.needs_snapshot.length || table.paused.length ? "warn" : "good";
 }
+
+// What is paused stands still because somebody wanted it.
+const needy = table => table.parked.length || table.different_rows || table.needs_snapshot.length;
 
 function wordOfTable(table) {
   if (table.parked.length) return table.parked.length === table.origins || table.origins === 0 ? "parked" : table.parked.length + " of " + table.origins + " parked";
   if (table.different_rows) return count(table.different_rows) + " rows differ";
   if (table.needs_snapshot.length) return "needs a snapshot";
+  if (table.paused.length) return table.paused.length === table.origins ? "paused" : table.paused.length + " of " + table.origins + " paused";
   if (table.reading.length) return "being read";
   return "flowing";
 }
@@ -127,7 +131,7 @@ function verdict(state, text) {
 }
 
 function show() {
-  const tables = status.tables.map(t => ({ parked: [], needs_snapshot: [], reading: [], different_rows: 0, ...t }));
+  const tables = status.tables.map(t => ({ parked: [], needs_snapshot: [], reading: [], paused: [], different_rows: 0, ...t }));
   status.tables = tables;
   put($("pipeline"), status.pipeline);
   put($("clock"), clock(status.at) + " · up " + span((status.at - status.started_at) / 1e6));
@@ -137,11 +141,12 @@ function show() {
 
 function judge(tables) {
   const states = status.shards.map(s => stateOf("shard", s, s.shard)).concat(status.groups.map(g => stateOf("group", g, g.group)));
-  const bad = states.filter(s => s === "bad").length, parked = tables.filter(t => stateOfTable(t) !== "good").length;
+  const bad = states.filter(s => s === "bad").length, parked = tables.filter(needy).length, paused = tables.filter(t => t.paused.length).length;
   const plural = (n, one, many) => n + " " + (n === 1 ? one : many);
   const parts = [];
   if (bad) parts.push(plural(bad, "part does not move", "parts do not move"));
   if (parked) parts.push(plural(parked, "table needs you", "tables need you"));
+  if (paused) parts.push(plural(paused, "table is paused", "tables are paused"));
   if (parts.length) return verdict(bad || tables.some(t => stateOfTable(t) === "bad") ? "bad" : "warn", parts.join(", "));
   if (states.includes("warn")) return verdict("warn", status.ready ? "Catching up" : "Starting");
   verdict("good", "Everything flows");
@@ -169,7 +174,7 @@ function tiles(tables) {
   figure($("t-shards"), mine.length ? connected + " / " + mine.length : String(status.shards.length), mine.length ? "connected" : "applied");
   mark($("t-shards"), connected === mine.length ? "good" : "bad");
   put($("t-shards-of"), count(sum(s => s.rows_read)) + " rows read");
-  const wrong = tables.filter(t => stateOfTable(t) !== "good").length;
+  const wrong = tables.filter(needy).length;
   figure($("t-tables"), count(tables.length), tables.length === 1 ? "target" : "targets");
   mark($("t-tables-of"), wrong ? "bad" : "good");
   put($("t-tables-of"), wrong ? wrong + (wrong === 1 ? " needs you" : " need you") : status.snapshots.length ? status.snapshots.length + " being read" : "all arriving");
@@ -185,6 +190,7 @@ function attention(tables) {
   for (const table of tables) {
     for (const p of table.parked) list.push({ key: "p" + p.stage + p.origin, who: p.origin + " is parked", why: p.reason, do: p.mend, command: p.command, state: "bad" });
     for (const p of table.needs_snapshot) list.push({ key: "n" + p.origin, who: p.origin + " needs a snapshot", why: p.reason, do: "", command: p.command, state: "warn" });
+    if (table.paused.length) list.push({ key: "h" + table.target, who: table.target + " is paused", why: count(table.paused.length) + " of " + count(table.origins) + " source tables are held back; their changes wait in the lake.", do: "When they may go on, resume them in the words in which they were paused.", state: "warn" });
     if (table.different_rows) list.push({ key: "d" + table.target, who: table.target + " differs from its source", why: count(table.different_rows) + " rows differed when they were compared last.", do: "", command: "tailwater verify --repair", state: "bad" });
   }
   list.sort((a, b) => (a.state === "bad" ? 0 : 1) - (b.state === "bad" ? 0 : 1));

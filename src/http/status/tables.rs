@@ -3,13 +3,12 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
-    sync::Arc,
 };
 
 use super::{ParkedTable, TableState};
 use crate::{
-    live::{GroupView, Live, LiveShard},
-    model::{Origin, Shard, Target},
+    live::{GroupView, Live, TargetOverview},
+    model::{Origin, Target},
     progress::ShardProgress,
 };
 
@@ -21,42 +20,11 @@ const TRY_AGAIN: &str =
     "mend what the reason names, then have it tried again, as every start does; nothing is lost meanwhile";
 
 /// All targets, by name.
-pub(super) fn tables(
-    live: &Live,
-    shards: &[(Shard, Arc<LiveShard>)],
-    groups: &[(String, GroupView)],
-    figures: &[ShardProgress],
-) -> Vec<TableState> {
-    let mut tables: BTreeMap<Target, TableState> = BTreeMap::new();
-    let lags: HashMap<&str, Option<f64>> = figures.iter().map(|s| (s.shard.as_str(), s.lag_seconds())).collect();
-    live.with_verifications(|verified| {
-        for (name, shard) in shards {
-            let lag = lags.get(name.as_str()).copied().flatten();
-            shard.with_catalog(|catalog| {
-                for (origin, known) in &catalog.origins {
-                    // Thousands of source tables have few targets: a name is copied for each of these alone.
-                    let table = match tables.get_mut(&known.target) {
-                        Some(table) => table,
-                        None => tables.entry(known.target.clone()).or_default(),
-                    };
-                    table.origins += 1;
-                    table.lag_seconds = table.lag_seconds.into_iter().chain(lag).reduce(f64::max);
-                    let note = |reason: &String| of_extract(origin, reason.clone());
-                    table.reading.extend(known.snapshot.iter().map(|_| origin.to_string()));
-                    table.parked.extend(known.parked.iter().map(note));
-                    table.needs_snapshot.extend(known.needs_snapshot.iter().map(note));
-                    if let Some(found) = verified.get(origin) {
-                        table.verified += 1;
-                        table.different_rows += found.different.unwrap_or_default();
-                        table.verified_through = match table.verified {
-                            1 => found.through,
-                            _ => table.verified_through.zip(found.through).map(|(a, b)| a.min(b)),
-                        };
-                    }
-                }
-            });
-        }
-    });
+pub(super) fn tables(live: &Live, groups: &[(String, GroupView)], figures: &[ShardProgress]) -> Vec<TableState> {
+    let lags: HashMap<&str, f64> = figures.iter().filter_map(|s| Some((s.shard.as_str(), s.lag_seconds()?))).collect();
+    let overview = live.overview();
+    let known = overview.targets.iter().map(|known| (known.target.clone(), of_logs(known, &lags)));
+    let mut tables: BTreeMap<Target, TableState> = known.collect();
     for (group, view) in groups {
         for (origin, waits) in &view.parked {
             let table = tables.entry(waits.target.clone()).or_default();
@@ -83,6 +51,25 @@ pub(super) fn tables(
         ..table
     });
     named.collect()
+}
+
+/// What logs, comparisons and operators say of a target.
+fn of_logs(known: &TargetOverview, lags: &HashMap<&str, f64>) -> TableState {
+    let note = |(origin, reason): &(Origin, String)| of_extract(origin, reason.clone());
+    let names = |origins: &[Origin]| origins.iter().map(Origin::to_string).collect();
+    let lags = known.shards.iter().filter_map(|shard| lags.get(shard.as_str()).copied());
+    TableState {
+        origins: known.origins,
+        lag_seconds: lags.reduce(f64::max),
+        reading: names(&known.reading),
+        paused: names(&known.paused),
+        parked: known.parked.iter().map(note).collect(),
+        needs_snapshot: known.needs_snapshot.iter().map(note).collect(),
+        verified: known.verified,
+        different_rows: known.different,
+        verified_through: known.through,
+        ..TableState::default()
+    }
 }
 
 fn of_extract(origin: &Origin, reason: String) -> ParkedTable {

@@ -13,9 +13,10 @@
 //! would bring the row back. Then follows everything from the beginning on, in which the end is the floor that sweeps what the
 //! chunks did not bring. With `publish = "progressively"` chunks are loaded as they come, and only the changes wait.
 //!
-//! **Swapped.** A snapshot that says so is all there is of its origin: a copy that was made while nobody followed. Its rows and its floor
-//! go in one tick, however large, so readers see one complete copy or the next. What that takes is room in the warehouse's staging; the
-//! tick itself holds the names of the files.
+//! **Swapped.** A snapshot that says so is its origin as it was at one moment: a copy that was made while nobody followed, or one whose
+//! place among the changes is known. Its rows, its floor and what was changed before its end go in one tick, however large, so
+//! readers see one complete copy or the next, and what is appended is taken once. What that takes is room in the warehouse's
+//! staging; the tick itself holds the names of the files.
 
 use super::{
     ApplyError,
@@ -184,7 +185,8 @@ impl CatchUp {
             *complete = find_end(session, &self.origin, self.stands, end).await?;
         }
         let (loaded, complete) = (*loaded, *complete);
-        let progressively = session.apply.publish(&self.origin) == Publish::Progressively;
+        let asked = session.apply.publish(&self.origin) == Publish::Progressively;
+        let progressively = asked && !begins_whole(session, &self.origin, self.stands).await?;
         let (of, limit) = match complete {
             Some(end) if end.swap && !progressively => return self.swap(session, end).await,
             Some(end) => (Some(end.seq), end.behind),
@@ -228,9 +230,10 @@ impl CatchUp {
                 return Ok(None);
             }
         }
-        let (snapshot, reason) = (Some((end.seq, end.begun)), hold::follows(end.seq, end.begun));
+        let reason = hold::SWAPPED.to_owned();
         let to = Exception { kind: ExceptionKind::CatchingUp, position: end.behind, reason: reason.clone() };
-        let phase = Phase::Following { snapshot, reason };
+        // Everything of it is taken: where something fails later, it goes on from there and does not begin anew.
+        let phase = Phase::Following { snapshot: None, reason };
         let mut prepared = self.prepared(work, Some(Some(to)), end.behind, phase);
         // A tick that parks it has merged nothing.
         prepared.again_from = Some(self.stands);
@@ -328,6 +331,13 @@ async fn find_end(
         }
     }
     Ok(None)
+}
+
+/// Whether rows of the snapshot that begins at `place` may show with its end alone.
+async fn begins_whole(session: &mut Session<'_>, origin: &Origin, place: LogPosition) -> Result<bool, ApplyError> {
+    let Some(entry) = session.entry(&origin.shard, place.entry).await? else { return Ok(false) };
+    let step = usize::try_from(place.step).ok().and_then(|step| entry.steps.get(step));
+    Ok(matches!(step, Some(Step::SnapshotBegin { whole: true, .. })))
 }
 
 /// Reads ahead up to `limit`, and not a step further. Answers whether the cursor can go on behind it: not where an entry was cut.

@@ -68,11 +68,43 @@ pub struct Work {
     pub passed: BTreeSet<Origin>,
     /// Where the cursor stopped because another snapshot of its one origin begins there.
     pub held: Option<LogPosition>,
+    /// Targets with steps in the tick.
+    targets: BTreeSet<Target>,
+    /// Most targets that the tick may have; none: as many as there are.
+    targets_max: Option<usize>,
     /// Origins with rows or floors in the tick: a later schema change of theirs waits for the next tick.
     touched: BTreeSet<Origin>,
 }
 
 impl Work {
+    /// Nothing yet, of at most so many targets.
+    pub fn at_most(targets_max: Option<usize>) -> Self {
+        Self { targets_max, ..Self::default() }
+    }
+
+    /// Whether no other target fits.
+    pub fn is_full(&self) -> bool {
+        self.targets_max.is_some_and(|max| self.targets.len() >= max)
+    }
+
+    /// Whether all steps of an entry fit that a tick of its own could hold.
+    fn has_room(&self, entry: &Entry, wanted: &dyn Fn(&Origin) -> bool) -> bool {
+        let Some(max) = self.targets_max else { return true };
+        let steps = entry.steps.iter().filter(|step| wanted(step.origin()));
+        let needs: BTreeSet<&Target> = steps.filter_map(target_of).collect();
+        let new = needs.iter().filter(|target| !self.targets.contains(**target)).count();
+        self.targets.len() + new <= max || needs.len() > max
+    }
+
+    /// Notes a target of the tick; false where it does not fit.
+    fn admits(&mut self, target: &Target) -> bool {
+        let fits = self.targets.contains(target) || !self.is_full();
+        if fits {
+            self.targets.insert(target.clone());
+        }
+        fits
+    }
+
     /// Whether there is nothing to stage, merge or change.
     pub fn is_empty(&self) -> bool {
         let steps = self.tables.is_empty() && self.schemas.is_empty() && self.begun.is_empty() && self.ended.is_empty();
@@ -105,7 +137,7 @@ pub enum Scope {
         origin: Origin,
         /// Of this snapshot; of every one where it is not known yet which will be complete.
         of: Option<Seq>,
-        /// Where the rows lie, if the snapshot's floor is to be taken with them.
+        /// Where the rows lie, if the snapshot's floor is to be taken with them, and what was changed meanwhile.
         floor: Option<Target>,
     },
 }
@@ -170,12 +202,13 @@ impl Cursor {
     }
 
     /// Moves into `work` what may be done in this tick: whole entries until `work` has `bytes_max` of files, and never past a
-    /// schema change with values for old rows while the tick holds rows of that origin.
+    /// schema change with values for old rows while the tick holds rows of that origin. An entry that has more targets than
+    /// `work` may have is taken in parts; another one that does not fit beside what is there waits.
     ///
     /// `wanted` says whether an origin belongs to the group; `scope` which of the group's steps this cursor serves.
     pub fn take(&mut self, work: &mut Work, bytes_max: u64, scope: &Scope, wanted: &dyn Fn(&Origin) -> bool) {
         while let Some(entry) = self.ahead.front().cloned() {
-            if work.bytes >= bytes_max {
+            if work.bytes >= bytes_max || (self.place.step == 0 && !work.has_room(&entry, wanted)) {
                 return;
             }
             if let Some((_, latest)) = entry.committed_at {
@@ -204,6 +237,7 @@ impl Cursor {
 impl Work {
     /// Adds what another cursor took for other origins.
     pub fn absorb(&mut self, other: Self) {
+        self.targets.extend(other.targets);
         self.schemas.extend(other.schemas);
         for (target, table) in other.tables {
             let ours = self.tables.entry(target).or_default();
@@ -246,6 +280,7 @@ impl Work {
             Scope::Only { origin, .. } | Scope::Chunks { origin, .. } if origin != step.origin() => true,
             Scope::Chunks { of: Some(of), floor: Some(target), .. } => match step {
                 Step::File(file) if file.ops.s > 0 && file.seqs.0 == *of => self.accept(step),
+                Step::File(file) if file.ops.s == 0 && file.seqs.0 > *of => self.accept(step),
                 Step::SnapshotEnd { origin, seq, .. } if seq == of => self.accept(&floor_of(origin, target, *seq)),
                 _ => true,
             },
@@ -273,12 +308,18 @@ impl Work {
     fn accept(&mut self, step: &Step) -> bool {
         match step {
             Step::File(file) => {
+                if !self.admits(&file.target) {
+                    return false;
+                }
                 self.bytes += file.bytes;
                 *self.rows.entry(file.origin.shard.clone()).or_default() += file.rows;
                 self.touched.insert(file.origin.clone());
                 self.tables.entry(file.target.clone()).or_default().files.push(file.clone());
             }
             Step::Floor(floor) => {
+                if !self.admits(&floor.target) {
+                    return false;
+                }
                 self.touched.insert(floor.origin.clone());
                 let floors = &mut self.tables.entry(floor.target.clone()).or_default().floors;
                 match floors.get(&floor.origin) {
@@ -288,8 +329,8 @@ impl Work {
                     }
                 }
             }
-            Step::Schema { origin, target, seq, schema, added } => {
-                if !added.is_empty() && self.touched.contains(origin) {
+            Step::Schema { origin, target, seq, schema, added, .. } => {
+                if !self.admits(target) || (!added.is_empty() && self.touched.contains(origin)) {
                     return false;
                 }
                 self.schemas.push(SchemaTask {
@@ -306,6 +347,16 @@ impl Work {
             Step::SnapshotBegin { .. } | Step::SnapshotEnd { .. } => {}
         }
         true
+    }
+}
+
+/// The target that a step changes by itself.
+fn target_of(step: &Step) -> Option<&Target> {
+    match step {
+        Step::File(file) => Some(&file.target),
+        Step::Floor(floor) => Some(&floor.target),
+        Step::Schema { target, .. } => Some(target),
+        Step::Parked(_) | Step::NeedsSnapshot { .. } | Step::SnapshotBegin { .. } | Step::SnapshotEnd { .. } => None,
     }
 }
 

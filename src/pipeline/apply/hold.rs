@@ -12,6 +12,9 @@ const BEGUN: &str = " that began at ";
 /// Why an origin has a place of its own although nothing is wrong with it: an operator paused it, perhaps until just now.
 pub(in crate::pipeline) const PAUSED: &str = "it was paused by an operator";
 
+/// Why an origin has a place of its own whose snapshot was taken whole.
+pub(super) const SWAPPED: &str = "it follows its copy";
+
 /// Text of how far a held origin's rows are loaded; empty for not at all.
 pub(super) fn held(begun: LogPosition, loaded: LogPosition) -> String {
     if loaded <= begun { String::new() } else { format!("{LOADED}{}", text(loaded)) }
@@ -52,7 +55,8 @@ mod tests {
         assert_eq!(held(at(3, 1), at(3, 1)), "");
         assert_eq!(loaded(&held(at(3, 1), at(17, 20))), Some(at(17, 20)));
         assert_eq!(followed(&follows(Seq(99), at(3, 1))), Some((Seq(99), at(3, 1))));
-        for other in ["", "column a changed its type", "rows of its snapshot are loaded up to entry x step 2"] {
+        for other in ["", SWAPPED, "column a changed its type", "rows of its snapshot are loaded up to entry x step 2"]
+        {
             assert_eq!((loaded(other), followed(other)), (None, None));
         }
     }

@@ -37,8 +37,8 @@ use crate::{
     warehouse::{Warehouse, WarehouseError},
 };
 
-/// How long another applier of the group must have been silent, at least, before this one takes over unasked; three ticks where
-/// they are long. Several signs of life must be missing, so that two appliers do not take turns.
+/// How long another applier of the group must have been silent, at least, before this one takes over unasked; three ticks, or
+/// the pace of idle commits and two ticks, where they are long. Several signs of life must be missing, so that two appliers do not take turns.
 pub const QUIET: Duration = Duration::from_secs(15);
 
 /// One group's applier.
@@ -63,8 +63,10 @@ pub struct Apply {
     /// Bytes of files in one tick. Bounds what a tick stages after a long outage, and so how long one merge takes; one entry is
     /// never split.
     pub tick_bytes: u64,
-    /// Shortest time between two merges.
+    /// Shortest time between two merges, but where more waits than one takes.
     pub tick: Duration,
+    /// Longest time that watermarks lag behind entries that change nothing: each move is a commit, and nobody waits for these.
+    pub idle: Duration,
     /// How long transient failures in a row are retried; `None` means for as long as it takes.
     pub patience: Option<Duration>,
     /// Take the group over from another applier.

@@ -28,16 +28,18 @@ impl TablePlan {
             target: rule.target.clone(),
             columns: Vec::new(),
             physical: physical(rule, columns, &key),
-            key,
             key_mode: match rule.key {
-                KeyScope::Origin => KeyMode::PerOrigin,
-                KeyScope::Global => KeyMode::Global { updated_at: rule.updated_at.clone() },
+                KeyScope::Global if !key.is_empty() => KeyMode::Global { updated_at: rule.updated_at.clone() },
+                KeyScope::Origin | KeyScope::Global => KeyMode::PerOrigin,
             },
             deletes: match rule.deletes {
+                // A history has a row for each delete; what a floor makes void must go, or it would add up to too much.
+                _ if key.is_empty() => Deletes::Hard,
                 config::Deletes::Hard => Deletes::Hard,
                 config::Deletes::Soft => Deletes::Soft,
                 config::Deletes::Ignore => Deletes::Ignore,
             },
+            key,
         };
         empty.with(columns, added)
     }
@@ -45,12 +47,14 @@ impl TablePlan {
     /// The plan with the columns of one more schema.
     ///
     /// # Errors
-    /// [`Table`](WarehouseError::Table) when a column has a type that its former one cannot become.
+    /// [`Table`](WarehouseError::Table) when a column has a type that its former one cannot become, and when rows with and without a
+    /// key were to share the target.
     pub(in crate::pipeline) fn with(
         &self,
         columns: &[Column],
         added: &BTreeMap<String, ColumnDefault>,
     ) -> Result<Self, WarehouseError> {
+        self.agree_on_key(columns)?;
         let mut plan = self.clone();
         for column in columns {
             let Some(known) = plan.columns.iter_mut().find(|c| c.column.name == column.name) else {
@@ -67,6 +71,23 @@ impl TablePlan {
             })?;
         }
         Ok(plan)
+    }
+
+    /// A history takes rows as they come, and a table with a key replaces them: one target cannot be both.
+    fn agree_on_key(&self, columns: &[Column]) -> Result<(), WarehouseError> {
+        let keyed = columns.iter().any(|c| c.key.is_some());
+        let reason = match (self.key.is_empty(), keyed) {
+            (true, true) => {
+                "it is a history of rows without a key, and a source table of it has a key (now); take a snapshot of the source table \
+                 and then `tailwater rebuild` it, or give tables with and without a key targets of their own"
+            }
+            (false, false) => {
+                "its rows have a key, and a source table of it has none (any more); give it one again, or take a snapshot of the \
+                 source table and then `tailwater rebuild` it, or give tables with and without a key targets of their own"
+            }
+            _ => return Ok(()),
+        };
+        Err(WarehouseError::Table { target: self.target.clone(), reason: reason.to_owned() })
     }
 }
 
@@ -194,5 +215,19 @@ mod tests {
     fn a_table_without_a_key_is_left_to_the_warehouse() {
         let plan = TablePlan::begin(&rule(""), &[column("x", ColumnType::Date, None)], &BTreeMap::new()).unwrap();
         assert_eq!((plan.physical.dist_key, plan.physical.sort_key), (DistKey::Auto, Vec::new()));
+    }
+
+    #[test]
+    fn rows_with_and_without_a_key_do_not_share_a_target() {
+        let (bare, keyed) = ([column("x", ColumnType::Date, None)], [column("x", ColumnType::Date, Some(0))]);
+        let rule = rule("key = \"global\"\ndeletes = \"ignore\"");
+        let history = TablePlan::begin(&rule, &bare, &BTreeMap::new()).unwrap();
+        assert_eq!((&history.key_mode, history.deletes), (&KeyMode::PerOrigin, Deletes::Hard));
+        assert!(history.with(&bare, &BTreeMap::new()).is_ok());
+        assert!(
+            history.with(&keyed, &BTreeMap::new()).unwrap_err().to_string().contains("history of rows without a key")
+        );
+        let plain = TablePlan::begin(&rule, &keyed, &BTreeMap::new()).unwrap();
+        assert!(plain.with(&bare, &BTreeMap::new()).unwrap_err().to_string().contains("has none"));
     }
 }

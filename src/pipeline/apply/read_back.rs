@@ -11,6 +11,7 @@ use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
 };
+use tracing::Instrument as _;
 
 use crate::{
     errors::chain,
@@ -52,7 +53,7 @@ impl ReadBack {
     pub(super) fn start(warehouse: Arc<dyn Warehouse>, place: String, group: String, metrics: Arc<Metrics>) -> Self {
         let (sender, merges) = mpsc::channel(WAITING);
         let reader = Reader { warehouse, place, group, metrics, waiting: BTreeMap::new() };
-        tokio::spawn(reader.run(merges));
+        tokio::spawn(reader.run(merges).in_current_span());
         Self(sender)
     }
 

@@ -32,10 +32,6 @@ use crate::{
     },
 };
 
-/// How long a watermark may lag behind entries that change nothing. Each move is a commit in the warehouse, and nobody waits
-/// for these.
-const IDLE_MOVE: Duration = Duration::from_secs(10);
-
 /// How often the lake is asked for shards that were not there before.
 const NEW_SHARDS: Duration = Duration::from_secs(30);
 
@@ -63,6 +59,8 @@ pub(super) struct Session<'a> {
     turn: Option<Origin>,
     /// Wishes to try a parked origin again that were heard.
     retried: Vec<Retry>,
+    /// Which shard is the first of the next tick.
+    first: usize,
 }
 
 /// A shard's log as the group reads it.
@@ -102,6 +100,7 @@ pub(super) async fn run(
         turn: None,
         rebuilds: Rebuilds::of(state.rebuilds.clone()),
         retried: Vec::new(),
+        first: 0,
         behind: state.exceptions.iter().map(|(origin, e)| (origin.clone(), CatchUp::of(origin, e))).collect(),
     };
     let worked = session.work(state, backoff).await;
@@ -144,9 +143,9 @@ impl Apply {
     }
 
     /// How long another applier of the group must have been silent before this one takes over unasked: one that is alive moves a
-    /// watermark every tick or two.
+    /// watermark every tick or two, and where nothing changes once in the time that idle commits have.
     fn quiet(&self) -> Duration {
-        super::QUIET.max(self.tick * 3)
+        super::QUIET.max(self.tick * 3).max(self.idle + self.tick * 2)
     }
 
     /// A reader of a shard's log that begins at `mark`, or with the oldest entry.
@@ -193,13 +192,19 @@ impl Session<'_> {
             if tick.work.is_empty() && tick.moves.is_empty() {
                 live.came_forward();
             }
-            let idle_for_long = moved.elapsed() >= IDLE_MOVE.max(self.apply.tick);
+            let idle_for_long = moved.elapsed() >= self.apply.idle.max(self.apply.tick);
             let shows = tick.work.passed.iter().any(|o| self.apply.publish(o) == Publish::Progressively);
             // Origins with exceptions catch up to where the warehouse has the group, so it must have what the cursors passed.
-            let followed = !self.behind.is_empty() || self.rebuilds.under_way();
-            let moves = !tick.moves.is_empty() && (idle_for_long || drained || followed);
+            let followed = self.behind.values().any(|c| !self.waits(c)) || self.rebuilds.under_way();
+            // The first move of a shard says that it is applied at all.
+            let first = tick.moves.iter().any(|step| step.from.is_none());
+            let moves = first || (!tick.moves.is_empty() && (idle_for_long || drained || followed));
             if !tick.work.is_empty() || shows || moves {
+                let idle = tick.work.is_empty() && !shows;
                 self.perform(tick).await?;
+                if idle {
+                    self.figures.moved_alone();
+                }
                 moved = Instant::now();
                 backoff.reset();
             } else if drained && !self.catch_up().await? && !self.rebuild(drained).await? {
@@ -209,7 +214,9 @@ impl Session<'_> {
             let more = self.rebuild(drained).await? || caught_up;
             self.caught_up(&stored);
             self.tell_waiting();
-            if !drained && !more {
+            // A tick that was cut, because more waits than it may hold, is followed by the next.
+            let cut = self.readers.values().any(|reader| reader.cursor.has_more());
+            if !drained && !more && !cut {
                 let rest = self.apply.tick.saturating_sub(began.elapsed());
                 tokio::select! {
                     () = self.pause(rest) => {}
@@ -224,9 +231,7 @@ impl Session<'_> {
     async fn pause(&self, rest: Duration) {
         let stored = self.apply.stored.notified();
         sleep(rest).await;
-        if !self.readers.values().any(|r| r.cursor.has_more()) {
-            let _ = timeout(self.apply.tick, stored).await;
-        }
+        let _ = timeout(self.apply.tick, stored).await;
     }
 
     /// Opens the logs of all shards in the lake that are not open yet.
@@ -257,14 +262,19 @@ impl Session<'_> {
 
     /// Reads ahead and takes what one tick can do.
     async fn gather(&mut self) -> Result<Tick, ApplyError> {
-        let mut work = Work::default();
+        let mut work = Work::at_most(self.apply.warehouse.targets_max());
         let mut began = BTreeMap::new();
         let held = Arc::clone(&*self.apply.held.borrow());
         let scope = Scope::AllBut { others: self.behind.keys().cloned().collect(), held };
         let owns = |origin: &Origin| self.apply.owns(origin);
         // Entries may come as fast as they are read: a tick that waited for the end of the log would never begin.
         let until = Instant::now();
-        for (shard, reader) in &mut self.readers {
+        // What does not fit waits: so that it is not always the same, each shard is the first in its turn.
+        let mut readers: Vec<(&Shard, &mut Reader)> = self.readers.iter_mut().collect();
+        self.first = self.first.checked_rem(readers.len()).unwrap_or_default();
+        readers.rotate_left(self.first);
+        self.first += 1;
+        for (shard, reader) in readers {
             // Each shard is asked at least once, however slow the others were.
             let mut asked = false;
             while reader.cursor.wants_more() && !(asked && until.elapsed() >= self.apply.tick) {
@@ -323,7 +333,8 @@ impl Session<'_> {
                 reader.reached = committed_at.get(&step.shard).copied().or(reader.reached);
                 let entries = step.to.position.entry - step.from.map_or(1, |w| w.position.entry);
                 let rows = rows.get(&step.shard).copied().unwrap_or_default();
-                self.apply.metrics.shard(&step.shard).applied(entries, rows, reader.reached.unwrap_or_default());
+                let (group, reached) = (&self.apply.group, reader.reached.unwrap_or_default());
+                self.apply.metrics.shard(&step.shard).applied(group, entries, rows, reached);
             }
             self.waiting.merged(&step.shard, step.to.position.entry);
             let commits = shows.get(&step.shard).cloned().unwrap_or_default();
@@ -339,6 +350,11 @@ impl Session<'_> {
         self.figures.held((owned().count() - parked.len()) as u64);
         self.apply.metrics.live().group(&self.apply.group).still_parked(&parked.iter().collect());
         self.apply.metrics.parked(Half::Apply, &self.apply.group, parked);
+    }
+
+    /// Whether an origin with an exception does nothing until an operator does something.
+    fn waits(&self, behind: &CatchUp) -> bool {
+        behind.is_parked() || self.apply.held.borrow().origin(behind.origin()).is_some()
     }
 
     /// The exception of an origin whose snapshot begins. One that is parked begins anew with it: all its rows come again. One
@@ -380,13 +396,13 @@ impl Session<'_> {
     /// Brings the origins that have exceptions forward by one tick; answers whether any came forward. They take turns where one tick
     /// is not enough for all.
     async fn catch_up(&mut self) -> Result<bool, ApplyError> {
-        let mut tick = Tick::default();
+        let mut tick = Tick { work: Work::at_most(self.apply.warehouse.targets_max()), ..Tick::default() };
         let mut prepared = Vec::new();
         let mut origins: Vec<Origin> = self.behind.keys().cloned().collect();
         let turn = self.turn.as_ref().map_or(0, |last| origins.partition_point(|origin| origin <= last));
         origins.rotate_left(turn);
         for origin in origins {
-            if tick.work.bytes >= self.apply.tick_bytes {
+            if tick.work.bytes >= self.apply.tick_bytes || tick.work.is_full() {
                 break;
             }
             if !self.apply.owns(&origin) {
@@ -418,7 +434,7 @@ impl Session<'_> {
             parked = self.apply.perform(&self.fence, &mut self.number, &mut self.targets, tick).await?;
         }
         for (shard, rows) in rows {
-            self.apply.metrics.shard(&shard).applied(0, rows, 0);
+            self.apply.metrics.shard(&shard).applied(&self.apply.group, 0, rows, 0);
         }
         for next in prepared {
             let origin = next.origin().clone();
@@ -449,7 +465,7 @@ impl Session<'_> {
     fn caught_up(&self, stored: &BTreeMap<Shard, i64>) {
         for (shard, at) in stored {
             if self.readers.get(shard).is_some_and(|reader| !reader.cursor.has_more()) {
-                self.apply.metrics.shard(shard).caught_up(*at);
+                self.apply.metrics.shard(shard).caught_up(&self.apply.group, *at);
             }
         }
     }

@@ -5,6 +5,8 @@ use std::{
     time::Instant,
 };
 
+use tracing::Instrument as _;
+
 use super::{
     Apply, ApplyError,
     cursor::{SchemaTask, TableWork, Work},
@@ -14,6 +16,7 @@ use crate::{
     lake::{Clock as _, SystemClock},
     metrics::{ErrorKind, Stage, TickTimes},
     model::{Column, ColumnDefault, Digest, Origin, Target},
+    spans,
     warehouse::{
         Exception, ExceptionChange, ExceptionKind, Fence, Fill, LogPosition, Merge, MergeReport, Move, Outcome,
         RebuildChange, StagedFile, TableFiles, TableMerge, TablePlan, TickId, WarehouseError,
@@ -60,7 +63,8 @@ impl Apply {
         loop {
             *number += 1;
             let id = TickId { fence: fence.clone(), number: *number };
-            match self.attempt(&id, targets, &mut tick, &mut parked).await {
+            let attempt = self.attempt(&id, targets, &mut tick, &mut parked);
+            match attempt.instrument(spans::tick(*number)).await {
                 Ok(()) => return Ok(parked),
                 Err(ApplyError::Warehouse(WarehouseError::Table { target, reason })) => {
                     self.park(targets, &mut tick, &mut parked, target, reason)?;

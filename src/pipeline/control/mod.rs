@@ -14,11 +14,7 @@ pub mod command;
 mod levers;
 mod shard;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, watch};
 
@@ -27,11 +23,12 @@ pub use levers::{Levers, Load, SetLevel};
 pub(super) use shard::extract;
 
 use crate::{
-    config::Pattern,
     lake::{
         Store, StoreError,
         control::{Paused, Retry, Wishes},
     },
+    live::Pauses,
+    metrics::Metrics,
     model::{Origin, Shard},
 };
 
@@ -40,36 +37,28 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);
 
 /// What is held back and wanted now, ready to be asked.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Holds {
-    /// Paused shards, and since when (UTC microseconds).
-    shards: BTreeMap<Shard, i64>,
-    tables: Vec<HeldTables>,
+    pub(super) pauses: Pauses,
     /// Parked tables that are to be tried again.
     pub(super) retries: Vec<Retry>,
-}
-
-#[derive(Debug)]
-struct HeldTables {
-    pattern: Pattern,
-    shard: Option<Shard>,
-    since: i64,
 }
 
 impl Holds {
     /// What the wishes come to. A pattern that cannot be understood holds nothing; it was checked when it was written.
     pub(super) fn of(wishes: Wishes) -> Self {
-        let mut holds = Self { retries: wishes.retries, ..Self::default() };
+        let mut pauses = Pauses::default();
         for pause in wishes.pauses {
             match pause.what {
-                Paused::Shard { shard } => _ = holds.shards.insert(shard, pause.since),
+                Paused::Shard { shard } => pauses.hold_shard(shard, pause.since),
                 Paused::Tables { tables, shard } => {
-                    let pattern = tables.parse().ok();
-                    holds.tables.extend(pattern.map(|pattern| HeldTables { pattern, shard, since: pause.since }));
+                    if let Ok(pattern) = tables.parse() {
+                        pauses.hold_tables(pattern, shard, pause.since);
+                    }
                 }
             }
         }
-        holds
+        Self { pauses, retries: wishes.retries }
     }
 
     /// Reads the lake.
@@ -83,31 +72,30 @@ impl Holds {
 
     /// Since when a shard is paused, UTC microseconds.
     pub(super) fn shard(&self, shard: &Shard) -> Option<i64> {
-        self.shards.get(shard).copied()
+        self.pauses.shard(shard)
     }
 
     /// Since when a table is paused, UTC microseconds.
     pub(super) fn origin(&self, origin: &Origin) -> Option<i64> {
-        let held = |held: &&HeldTables| {
-            held.shard.as_ref().is_none_or(|s| *s == origin.shard)
-                && held.pattern.matches(&origin.database, &origin.table)
-        };
-        self.tables.iter().filter(held).map(|held| held.since).min()
+        self.pauses.origin(origin)
     }
 
     fn differs(&self, other: &Self) -> bool {
-        let tables = |holds: &Self| -> BTreeSet<(String, Option<Shard>)> {
-            holds.tables.iter().map(|t| (t.pattern.to_string(), t.shard.clone())).collect()
-        };
-        self.shards != other.shards || tables(self) != tables(other) || self.retries != other.retries
+        self.pauses.differs(&other.pauses) || self.retries != other.retries
     }
 }
 
 /// What the process' stages look at.
 pub type Held = watch::Receiver<Arc<Holds>>;
 
-/// Looks for wishes until nobody listens. `soon` makes it look at once.
-pub(super) async fn watch(store: Arc<dyn Store>, flush: Duration, soon: Arc<Notify>, tell: watch::Sender<Arc<Holds>>) {
+/// Looks for wishes until nobody listens. `soon` makes it look at once; `metrics` shows what is paused.
+pub(super) async fn watch(
+    store: Arc<dyn Store>,
+    flush: Duration,
+    soon: Arc<Notify>,
+    tell: watch::Sender<Arc<Holds>>,
+    metrics: Arc<Metrics>,
+) {
     let every = flush.clamp(LOOK_EVERY_MIN, LOOK_EVERY);
     loop {
         tokio::select! {
@@ -120,6 +108,7 @@ pub(super) async fn watch(store: Arc<dyn Store>, flush: Duration, soon: Arc<Noti
                 tell.send_if_modified(|known| {
                     let differs = known.differs(&holds);
                     if differs {
+                        metrics.live().hold(holds.pauses.clone());
                         *known = Arc::new(holds);
                     }
                     differs

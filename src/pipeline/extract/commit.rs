@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tokio::{sync::mpsc, task::JoinHandle};
+use tracing::Instrument as _;
 
 use super::{
     Extract, ExtractError,
@@ -16,6 +17,7 @@ use crate::{
     live::LiveShard,
     metrics::{ErrorKind, ShardMetrics, Stage},
     model::{FileStep, Step},
+    spans,
 };
 
 /// Where it is told what was committed.
@@ -54,6 +56,7 @@ pub(super) async fn commit_cuts(
         let covered = cut.committed_at.map_or(0, |(_, latest)| latest);
         let (position, told) = (cut.position.clone(), steps.iter().filter(|s| !matches!(s, Step::File(_))));
         let told: Vec<Step> = told.cloned().collect();
+        let span = spans::entry(log.number() + 1, log.next_seq());
         let appended = log.append(Draft {
             next_seq: cut.next_seq,
             position: cut.position,
@@ -61,9 +64,9 @@ pub(super) async fn commit_cuts(
             open_xa: open_xa.clone(),
             steps,
         });
-        let appended = appended.await?;
+        let appended = appended.instrument(span.clone()).await?;
         notes.live.committed(appended.number, appended.written_at, &position, &told);
-        conclude(files, cut.after).await;
+        conclude(files, cut.after).instrument(span).await;
         metrics.stored(count, rows, bytes, covered);
         let stale = log.catalog().origins.values().filter(|known| known.needs_snapshot.is_some());
         metrics.stale(stale.count() as u64);

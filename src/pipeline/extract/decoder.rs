@@ -4,7 +4,9 @@
 //! asynchronous world (the next events, a share of memory, a look into the catalog) it waits for with
 //! [`Handle::block_on`](tokio::runtime::Handle::block_on).
 
+mod anew;
 mod ddl;
+mod history;
 mod poll;
 mod repair;
 mod rows;
@@ -45,7 +47,7 @@ use crate::{
         assembler::{Assembler, Event},
         catalog::CatalogReader,
         channel::{Message, Receiver},
-        gtid::Executed,
+        gtid::{Executed, Gtid},
         table_map::TableMap,
     },
 };
@@ -96,7 +98,7 @@ pub(super) struct Setup {
     pub(super) snapshots: Snapshots,
     /// Where nobody follows the binlog: what is read again and again.
     pub(super) polling: Option<Polling>,
-    /// The log was written in another mode, followed or not.
+    /// The log goes on from another place than it ended at: it was written in another mode, followed or not, or reanchored.
     pub(super) changed: bool,
 }
 
@@ -128,6 +130,8 @@ struct Open {
     xa: Option<xa::Branch>,
     /// Captured row changes so far.
     rows: u64,
+    /// Its name, while a view's place has to be compared with it.
+    gtid: Option<Gtid>,
 }
 
 pub(super) struct Decoder {
@@ -245,7 +249,9 @@ pub(super) fn run(
         runtime: Waits { runtime, live: Arc::clone(&live) },
     };
     decoder.know_parked();
-    decoder.change_mode(setup.changed)?;
+    if setup.changed {
+        decoder.begin_anew()?;
+    }
     if setup.fresh {
         // A shard that begins at `latest` and stops before its first change must not begin later next time.
         decoder.cut(assembler.position())?;
@@ -270,6 +276,7 @@ impl Decoder {
                 Ok(None) => return Err(ExtractError::StreamEnded),
                 Ok(Some(Message::Connected(server_uuid))) => {
                     self.metrics.connected(true);
+                    self.other_server(server_uuid.server_uuid.as_ref());
                     assembler.connected(server_uuid);
                 }
                 Ok(Some(Message::Restart(answer))) => {
@@ -323,7 +330,10 @@ impl Decoder {
 
     fn apply(&mut self, event: Event<'_>) -> Result<(), ExtractError> {
         match event {
-            Event::Begin { committed_at_us, xa, .. } => self.begin(committed_at_us, xa),
+            Event::Begin { gtid, committed_at_us, xa } => {
+                let gtid = gtid.filter(|_| self.snapshots.has_views()).cloned();
+                self.begin(committed_at_us, xa, gtid);
+            }
             Event::Rows { table, event } => return self.rows(table, event),
             Event::Commit => self.commit(),
             Event::Rollback => return self.rollback(),
@@ -338,14 +348,14 @@ impl Decoder {
         Ok(())
     }
 
-    fn begin(&mut self, committed_at: i64, xa: bool) {
+    fn begin(&mut self, committed_at: i64, xa: bool, gtid: Option<Gtid>) {
         let day = committed_at.div_euclid(DAY_US);
         if day != self.day {
             // A file belongs to one day of source commit.
             self.seal_all();
             self.day = day;
         }
-        self.transaction = Some(Open { committed_at, xa: xa.then(xa::Branch::new), rows: 0 });
+        self.transaction = Some(Open { committed_at, xa: xa.then(xa::Branch::new), rows: 0, gtid });
     }
 
     fn commit(&mut self) {
@@ -390,6 +400,7 @@ impl Decoder {
         if self.transaction.is_some() || !assembler.at_group_end() {
             return Ok(None);
         }
+        self.pass_views(assembler.executed());
         if self.snapshots.is_due() {
             self.tend_snapshots(assembler)?;
         }

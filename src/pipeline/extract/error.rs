@@ -83,10 +83,10 @@ pub enum ExtractError {
         /// The shard.
         shard: Shard,
     },
-    /// The log has no place in the binlog, because its tables were read without following it.
+    /// The log has no place in the binlog, because its tables were read without following it, or because it was given up.
     #[error(
-        "shard {shard}: its log was written with mode = \"full\" or \"incremental\" and has no place in the binlog to go on from; \
-         set start = \"snapshot\", which reads all its tables anew, or give the shard another name"
+        "shard {shard}: its log was written with mode = \"full\" or \"incremental\", or reanchored, and has no place in the binlog to \
+         go on from; set start = \"snapshot\", which reads all its tables anew, or give the shard another name"
     )]
     Unfollowed {
         /// The shard.

@@ -8,6 +8,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinHandle, spawn_blocking},
 };
+use tracing::Instrument as _;
 
 use super::ExtractError;
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     },
     metrics::{Metrics, ValuePolicy},
     model::{FileStep, Origin, Seq, Shard, TableSchema, Target},
+    spans,
 };
 
 /// The process' encoders. Encoding is its heaviest CPU work and gains nothing from more threads than cores.
@@ -89,7 +91,8 @@ impl FileMaker {
         place: Option<OwnedSemaphorePermit>,
     ) -> JoinHandle<Result<FileStep, ExtractError>> {
         let maker = self.clone();
-        runtime.spawn(async move {
+        let span = spans::file(&order.origin, order.first_seq);
+        let work = async move {
             let mut hold = std::mem::take(&mut sealed.hold);
             let (schema, origin, net) = (Arc::clone(&order.schema), order.origin.clone(), order.net);
             let encoded = maker
@@ -107,7 +110,8 @@ impl FileMaker {
             let step = maker.store(&order, encoded).await?;
             drop(hold);
             Ok(step)
-        })
+        };
+        runtime.spawn(work.instrument(span))
     }
 
     /// Makes a file of rows that are in lake layout already.

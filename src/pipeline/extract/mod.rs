@@ -31,6 +31,7 @@ mod xa;
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, watch};
+use tracing::Instrument as _;
 
 pub use error::ExtractError;
 pub use files::Encoders;
@@ -47,6 +48,7 @@ use crate::{
     metrics::{ErrorKind, Metrics, Stage},
     model::{Digest, Shard},
     source::mysql::{connect::Address, preflight, start::StartPoint, stream::Identity},
+    spans,
 };
 
 /// One shard's extractor.
@@ -192,7 +194,8 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
     live.claimed(log.number(), log.position(), log.catalog());
     live.enter(Phase::Running);
     let number = session::Number { session: state.sessions, begun: state.begun };
-    session::run(extract, conn, log, number, &state.whereabouts, backoff).await?;
+    let session = session::run(extract, conn, log, number, &state.whereabouts, backoff);
+    session.instrument(spans::session(number.session)).await?;
     release(state.log.take()).await
 }
 
@@ -219,7 +222,7 @@ async fn open_log(extract: &Extract, take_over: bool) -> Result<Option<LogWriter
     };
     let (sweep, shard, metrics) = (log.orphan_sweep(), extract.shard.clone(), Arc::clone(&extract.metrics));
     // It lists the lake, which may be large, and nothing waits for it.
-    tokio::spawn(async move {
+    let sweeping = async move {
         match sweep.run().await {
             Ok(swept) if swept.files > 0 => {
                 tracing::info!(%shard, files = swept.files, bytes = swept.bytes, "removed files that an earlier run did not commit");
@@ -230,6 +233,7 @@ async fn open_log(extract: &Extract, take_over: bool) -> Result<Option<LogWriter
                 tracing::warn!(%shard, error = crate::errors::chain(&e), "cannot remove what an earlier run left")
             }
         }
-    });
+    };
+    tokio::spawn(sweeping.in_current_span());
     Ok(Some(log))
 }

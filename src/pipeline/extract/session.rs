@@ -7,6 +7,7 @@ use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
 };
+use tracing::Instrument as _;
 
 use super::{
     Extract, ExtractError, commit,
@@ -70,7 +71,7 @@ pub(super) async fn run(
 ) -> Result<(), ExtractError> {
     let fresh = log.position().gtid_set.is_none() && log.position().file.is_none();
     let from = if fresh { extract.start.clone() } else { StartPoint::Resume(log.position().clone()) };
-    let changed = changes_mode(extract, log, fresh)?;
+    let changed = begins_anew(extract, log, fresh)?;
     let (position, until) = match extract.polls {
         Some(_) => (NOWHERE, None),
         None => {
@@ -166,8 +167,9 @@ pub(super) async fn run(
 const NOWHERE: StreamPosition =
     StreamPosition { executed: Executed::Untracked, file: String::new(), offset: 0, server_uuid: None };
 
-/// Whether the log was written in another mode: followed and now asked, or the other way round.
-fn changes_mode(extract: &Extract, log: &LogWriter, fresh: bool) -> Result<bool, ExtractError> {
+/// Whether the log goes on from another place than it ended at: it was written in another mode, followed and now asked or the
+/// other way round, or its place in the binlog was given up.
+fn begins_anew(extract: &Extract, log: &LogWriter, fresh: bool) -> Result<bool, ExtractError> {
     if extract.polls.is_some() {
         return Ok(*log.position() != Position::default());
     }
@@ -232,7 +234,7 @@ pub(super) struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
 impl AbortOnDrop {
     pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(tokio::spawn(task))
+        Self(tokio::spawn(task.in_current_span()))
     }
 }
 
@@ -257,7 +259,9 @@ fn decode_thread(
     let (outcome, ended) = oneshot::channel();
     let runtime = Handle::current();
     let name = format!("decode {}", setup.shard);
+    let span = tracing::Span::current();
     let spawned = std::thread::Builder::new().name(name.clone()).spawn(move || {
+        let _inside = span.entered();
         // A session that was given up does not listen any more.
         let _ = outcome.send(decoder::run(setup, events, cuts, runtime));
     });

@@ -30,6 +30,8 @@ pub(super) struct Table {
     pub(super) open: Option<OpenBatch>,
     /// Columns added by DDL since the plan was compiled, in order: the rows' next schema will name them.
     pub(super) added: Vec<AddedColumn>,
+    /// Its rows have no key: every change becomes a row of a history. Known from its newest plan on.
+    pub(super) appends: bool,
     /// A DDL statement said that rows change; the next table map tells whether it shows in their schema.
     pub(super) rewritten: bool,
 }
@@ -44,6 +46,7 @@ impl Table {
             plan: None,
             open: None,
             added: Vec::new(),
+            appends: known.is_some_and(|k| k.appends),
             rewritten: false,
         }
     }

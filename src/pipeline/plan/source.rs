@@ -48,7 +48,10 @@ fn begins(config: &Config, source: &Source, head: Option<&Head>) -> String {
         return "its tables are asked again and again; its binlog is not followed".to_owned();
     }
     let position = head.map(|h| status::place(&h.newest.entry.position)).filter(|p| !p.is_empty());
-    position.unwrap_or_else(|| source.start.to_string())
+    position.unwrap_or_else(|| match head {
+        Some(_) => "a new place in the binlog".to_owned(),
+        None => source.start.to_string(),
+    })
 }
 
 async fn ask(
@@ -73,12 +76,14 @@ async fn ask(
     let _ = conn.disconnect().await;
     let mut catalog = CatalogReader::new(address);
     let rules = config.table_rules();
+    // A log that knows tables and no place: they are all read anew.
+    let anew = polls.is_none() && position.is_none();
     let asked: Vec<Pattern> = lake.asked.get(&shard).into_iter().flatten().filter_map(|p| p.parse().ok()).collect();
     for listed in catalog.tables().await.map_err(|e| chain(&e))? {
         let Some(rule) = rules.resolve(&listed.name.database, &listed.name.table) else { continue };
         let origin = Origin::new(&shard, &listed.name.database, &listed.name.table);
         let known = head.and_then(|h| h.catalog.origins.get(&origin));
-        let asked = asked.iter().any(|p| p.matches(&listed.name.database, &listed.name.table));
+        let asked = (anew && known.is_some()) || asked.iter().any(|p| p.matches(&listed.name.database, &listed.name.table));
         let one = Table { config, source, polls, rule, origin, listed, flavor };
         let (table, schema) = one.look(&mut catalog, known, asked, position.is_some()).await;
         captured.push(Captured { origin: one.origin, target: one.rule.target, schema });

@@ -16,6 +16,9 @@ use crate::{
 /// How often the watermark is read while it is waited for.
 const POLL: Duration = Duration::from_millis(500);
 
+/// Entries that are passed in one look: some hours of a shard that is idle. Bounds the requests of one look.
+const PASSED_MAX: usize = 512;
+
 /// A place that the warehouse has reached.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reached {
@@ -71,8 +74,9 @@ impl Coverage {
         // Every step before the position is applied: the last whole entry is the one before it.
         let LogPosition { entry, .. } = position;
         let entry = entry.saturating_sub(1);
-        if let Some(known) = self.known.as_ref().filter(|known| known.entry == entry) {
-            return Ok(known.clone());
+        if let Some(known) = self.known.take().filter(|known| known.entry >= entry) {
+            let reached = self.pass(known, &mark.log_id).await?;
+            return Ok(self.known.insert(reached).clone());
         }
         let missing = || VerifyError::NotFollowed(format!("entry {entry}, which is applied, is not in the lake"));
         let found = log::read_entry(&*self.store, shard, entry).await?.ok_or_else(missing)?.entry;
@@ -81,8 +85,22 @@ impl Coverage {
             return Err(VerifyError::NotFollowed(reason));
         }
         let committed_at = state.committed_at.get(shard).copied();
-        let reached = Reached { entry, position: found.position, committed_at };
-        self.known = Some(reached.clone());
+        let reached = self.pass(Reached { entry, position: found.position, committed_at }, &mark.log_id).await?;
+        Ok(self.known.insert(reached).clone())
+    }
+
+    /// Passes entries that have nothing of the origin: its rows are as of their end, though the watermark follows them only once
+    /// in a while.
+    async fn pass(&self, mut reached: Reached, log_id: &str) -> Result<Reached, VerifyError> {
+        for _ in 0..PASSED_MAX {
+            let Some(next) = log::read_entry(&*self.store, &self.origin.shard, reached.entry + 1).await? else { break };
+            let entry = next.entry;
+            if entry.log_id != log_id || entry.steps.iter().any(|step| *step.origin() == self.origin) {
+                break;
+            }
+            let committed_at = entry.committed_at.map(|(_, latest)| latest).max(reached.committed_at);
+            reached = Reached { entry: entry.number, position: entry.position, committed_at };
+        }
         Ok(reached)
     }
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
+use tracing::Instrument as _;
 
 use super::{Wanted, error::VerifyError, throttle::Throttle};
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     lake::{Schemas, Store},
     model::{TableOutcome, VerifiedTable},
     source::mysql::{checksum::ChecksumReader, connect::Address},
+    spans,
     warehouse::{Checksums, Warehouse},
 };
 
@@ -76,7 +78,7 @@ impl ShardVerifier<'_> {
         for table in wanted {
             let report = match &failed {
                 Some(e) => not_compared(table, crate::errors::chain(e)),
-                None => match self.patiently(table).await {
+                None => match self.patiently(table).instrument(spans::verify(&table.origin)).await {
                     Ok(report) => report,
                     Err(e) => {
                         let report = not_compared(table, crate::errors::chain(&e));

@@ -28,6 +28,8 @@ pub(super) fn variable(name: &str) -> String {
 }
 
 pub(super) const GTID_EXECUTED: &str = "SELECT @@GLOBAL.gtid_executed";
+/// Transactions that are being committed, each with its thread.
+pub(super) const GTID_OWNED: &str = "SELECT @@GLOBAL.gtid_owned";
 pub(super) const GTID_PURGED: &str = "SELECT @@GLOBAL.gtid_purged";
 pub(super) const MARIADB_BINLOG_POSITION: &str = "SELECT @@GLOBAL.gtid_binlog_pos";
 

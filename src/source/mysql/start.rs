@@ -1,5 +1,6 @@
 //! Where reading begins, and whether a server can still serve it.
 
+mod view;
 mod visible;
 
 use mysql_async::{Conn, Error as DriverFailure, prelude::*};
@@ -13,6 +14,9 @@ use super::{
 };
 use crate::model::Position;
 
+use visible::consistent_place_of;
+
+pub use view::{Seen, ViewPlace, view};
 pub use visible::{Visible, visible};
 
 /// Where the operator wants a new log to begin, or where an old one ended.

@@ -28,6 +28,8 @@ use super::{
 
 /// Most statements of a batch.
 const STATEMENTS_MAX: usize = 40;
+/// Targets of a tick to begin with: each takes two statements, usually, and seven hold the fence and move the watermarks.
+pub(crate) const TARGETS_MAX: usize = (STATEMENTS_MAX - 7) / 2;
 /// Most bytes of a statement: the documented 100 KB, with some room.
 pub(crate) const TEXT_BYTES_MAX: usize = 98_000;
 /// First and longest pause between two looks at a running statement.
@@ -169,8 +171,8 @@ impl Channel for DataApi {
         let undecided = |trouble| Halt::Transaction { trouble, undecided: true };
         if script.steps.len() > STATEMENTS_MAX {
             let text = format!(
-                "the transaction has {} statements and a batch of the Data API takes {STATEMENTS_MAX}: put tables into \
-                 more groups, or connect directly",
+                "the transaction has {} statements and a batch of the Data API takes {STATEMENTS_MAX}: connect \
+                 directly",
                 script.steps.len()
             );
             let trouble = Trouble::new(FailureKind::Denied, Class::Plain, text);

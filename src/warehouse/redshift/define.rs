@@ -100,6 +100,11 @@ pub(crate) async fn look(
     definition::layout(target, place, &json).map(Some)
 }
 
+/// What an operator does about a table that Redshift cannot alter: where there is none, a rebuild makes it.
+pub(super) fn made_anew(place: &Place) -> String {
+    format!("rename {} away (ALTER TABLE … RENAME TO …) and run `tailwater rebuild`, which makes it anew", place.text())
+}
+
 /// One target on one connection.
 pub(super) struct Table<'a> {
     channel: &'a mut dyn Channel,
@@ -204,7 +209,7 @@ impl<'a> Table<'a> {
         let mut replaced = Vec::new();
         for (column, from, to) in &change.widened {
             let widening = sql.widen(column, *from, *to).map_err(|why| {
-                self.refuse(format!("column {column} cannot become wider: {why}; rebuild the table under another name"))
+                self.refuse(format!("column {column} cannot become wider: {why}; {}", made_anew(&layout.place)))
             })?;
             match widening {
                 Widening::None => {}

@@ -142,6 +142,9 @@ fn load(said: &Said<'_>) -> Option<Trouble> {
     }
     let definite = |text: String| Some(Trouble::new(FailureKind::Data, Class::Load, text));
     let detail = place_of(said.detail);
+    // A table may be called `corrupt_orders`, and most file names have a 416 or a 503 somewhere.
+    let (message, plain) = (without_paths(said.message), without_paths(said.detail));
+    let said = &Said { message: &message, detail: &plain, ..*said };
     if said.any(&["access denied", "accessdenied", "403 ", "forbidden", "not authorized", "assume role"]) {
         let text = "Redshift may not read the lake: grant its role s3:GetObject and s3:ListBucket on the bucket";
         return Some(Trouble::new(FailureKind::Transient, Class::Plain, text));
@@ -185,6 +188,12 @@ fn load(said: &Said<'_>) -> Option<Trouble> {
         true => Trouble::new(FailureKind::Transient, Class::Plain, text),
         false => Trouble::new(FailureKind::Transient, Class::Unknown, text),
     })
+}
+
+/// The text without words that are paths or addresses.
+fn without_paths(text: &str) -> String {
+    let kept = text.split_whitespace().filter(|word| !word.contains('/') && !word.contains(".parquet"));
+    kept.collect::<Vec<_>>().join(" ")
 }
 
 /// The file and the column that a detail names, for people.
@@ -291,6 +300,18 @@ mod tests {
 
     fn said(code: &'static str, message: &'static str, detail: &'static str) -> Trouble {
         classify(Said { code, message, detail, sensitive: false })
+    }
+
+    #[test]
+    fn names_of_files_and_tables_say_nothing_of_an_error() {
+        const FILE: &str = "File 'https://s3.eu-west-1.amazonaws.com/b/p/data/corrupt_forbidden/dt=2026-11-21/s1-1894164161-416-aa.parquet'";
+        let throttled = format!("error: Spectrum Scan Error\n code: 15001\n context: S3 503 Slow Down {FILE}");
+        let changed = format!("error: Spectrum Scan Error\n code: 15001\n context: HTTP 416 InvalidRange {FILE}");
+        let read = |detail: &str| {
+            classify(Said { code: "XX000", message: "Spectrum Scan Error", detail, sensitive: false }).failure.kind
+        };
+        assert_eq!(read(&throttled), FailureKind::Transient);
+        assert_eq!(read(&changed), FailureKind::Data);
     }
 
     #[test]

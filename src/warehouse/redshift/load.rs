@@ -1,14 +1,16 @@
 //! What a table's files need to get into staging: planned first, so that the work on a connection is a script.
 
+use std::collections::BTreeMap;
+
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     lake::{ObjectPath, Store, paths},
-    model::Floor,
+    model::{ColumnType, Floor},
     warehouse::{
         Deletes, Fence, ReadFiles, StagedFile, TableFiles, WarehouseError,
         error::{Failure, FailureKind},
-        plan::Layout,
+        plan::{Layout, join_types},
         stage::{Cast, ColumnLists, casts},
     },
 };
@@ -35,6 +37,8 @@ pub(crate) struct Load {
     /// Its place in the tick.
     pub(crate) place: usize,
     pub(crate) layout: Layout,
+    /// The same with the types that its columns have in staging.
+    pub(crate) staged: Layout,
     /// Name of the staging table.
     pub(crate) stage: String,
     /// Tables of earlier ticks to drop, quoted.
@@ -91,8 +95,9 @@ impl Planner<'_> {
     ) -> Result<Load, WarehouseError> {
         let mut lists = ColumnLists::default();
         let mut groups: Vec<Group<'_>> = Vec::new();
+        let staged = staged(layout, &table.files)?;
         for file in &table.files {
-            let casts = casts(layout, file)?;
+            let casts = casts(&staged, file)?;
             let list = lists.index(&casts);
             match groups.iter_mut().find(|g| g.list == list && g.columns == columns(&casts)) {
                 Some(group) => group.files.push((file, casts)),
@@ -105,6 +110,7 @@ impl Planner<'_> {
         let mut load = Load {
             place,
             layout: layout.clone(),
+            staged,
             stage,
             previous,
             parts: Vec::new(),
@@ -167,6 +173,27 @@ impl Planner<'_> {
     }
 }
 
+/// The layout with the types that its columns have in staging: those of the files, so that COPY loads them there. Where files
+/// differ, the widest of theirs.
+fn staged(layout: &Layout, files: &[StagedFile]) -> Result<Layout, WarehouseError> {
+    let mut found: BTreeMap<&str, ColumnType> = BTreeMap::new();
+    for file in files {
+        // Refuses what the target cannot take.
+        casts(layout, file)?;
+        for column in &file.schema.columns {
+            let known = found.entry(&column.name).or_insert(column.ty);
+            *known = join_types(*known, column.ty).unwrap_or(column.ty);
+        }
+    }
+    let mut staged = layout.clone();
+    for column in staged.columns.iter_mut().map(|c| &mut c.column) {
+        if let Some(ty) = found.get(column.name.as_str()) {
+            column.ty = types::staging_type(*ty, column.ty);
+        }
+    }
+    Ok(staged)
+}
+
 /// Files of one column list with the same types in the same order.
 struct Group<'a> {
     list: usize,
@@ -188,7 +215,7 @@ impl Load {
     }
 
     pub(crate) fn sql<'a>(&'a self, names: &Names) -> StageSql<'a> {
-        StageSql::new(TableSql::new(&self.layout, names), |n| names.private(n), &self.stage)
+        StageSql::new(TableSql::new(&self.layout, names), |n| names.private(n), &self.stage).rows_as(&self.staged)
     }
 
     /// Whether it has rows to stage; else it only finds the keys that a floor touches.

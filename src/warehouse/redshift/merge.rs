@@ -99,12 +99,9 @@ impl Context<'_> {
         let staged = self.staged(tick, table)?;
         let sql = TableSql::new(layout, self.names);
         let about = About::Table(table.target.clone());
-        for fill in &table.fills {
-            for place in sql.tables() {
-                let statement = sql.fill(fill, place).map_err(|why| WarehouseError::table(&table.target, why))?;
-                if let Some(statement) = statement {
-                    script.push(&about, statement);
-                }
+        for place in sql.tables() {
+            for statement in sql.fill(&table.fills, place).map_err(|why| WarehouseError::table(&table.target, why))? {
+                script.push(&about, statement);
             }
         }
         let floors = effective(layout, &table.floors);

@@ -39,7 +39,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -55,6 +55,7 @@ use crate::{lake::Store, model::Target};
 use super::{
     Checksums, Claim, Fence, Finding, GroupState, Merge, MergeReport, ReadFiles, RebuildChange, StageOutcome, Swap,
     SwapReport, TableFiles, TableMerge, TablePlan, TableState, TargetColumn, TickId, Warehouse, WarehouseError,
+    error::{Failure, FailureKind},
     layouts::Layouts,
 };
 use errors::{Class, Trouble};
@@ -80,6 +81,8 @@ pub struct Redshift {
     /// Tells the staging tables of this process from others'.
     nonce: String,
     serial: AtomicU64,
+    /// Targets that fit one batch of the Data API, by what the last ticks took.
+    targets_max: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
@@ -131,6 +134,7 @@ impl Redshift {
             store,
             nonce: format!("{:08x}", rand::random::<u32>()),
             serial: AtomicU64::new(0),
+            targets_max: AtomicUsize::new(data_api::TARGETS_MAX),
             inner: Mutex::default(),
         })
     }
@@ -224,6 +228,22 @@ impl Redshift {
         }
     }
 
+    /// A tick has more statements than the channel takes at once: the next ones have fewer targets.
+    fn too_many(&self, merge: &Merge, script: &Script) -> WarehouseError {
+        let (targets, statements) = (merge.tables.len(), script.steps.len());
+        self.targets_max.store((targets / 2).max(1), Ordering::Relaxed);
+        let text = format!("the {targets} tables of the tick take {statements} statements; fewer are merged at a time");
+        Failure::new(FailureKind::Transient, text).doing("merge a tick in one batch of the Data API")
+    }
+
+    /// A tick of so many targets fitted: where that was the most, the next one may have one more.
+    fn fitted(&self, targets: usize) {
+        let max = self.targets_max.load(Ordering::Relaxed);
+        if targets >= max && max < data_api::TARGETS_MAX {
+            self.targets_max.store(max + 1, Ordering::Relaxed);
+        }
+    }
+
     async fn fenced(&self, channel: &mut dyn Channel, fence: &Fence) -> WarehouseError {
         match group::look(channel, &self.names, fence).await {
             Err(error) => error,
@@ -290,6 +310,10 @@ impl Warehouse for Redshift {
             Some(DataApiTarget::Workgroup { workgroup }) => format!("redshift data api: {workgroup}/{database}"),
             None => format!("redshift://{host}:{port}/{database}"),
         }
+    }
+
+    fn targets_max(&self) -> Option<usize> {
+        self.connector.options.data_api.as_ref().map(|_| self.targets_max.load(Ordering::Relaxed))
     }
 
     async fn check(&self) -> Vec<Finding> {
@@ -390,6 +414,9 @@ impl Warehouse for Redshift {
             None => self.connector.open().await.map_err(|t| t.failure.doing("connect"))?,
         };
         let applied = match prepared {
+            Ok(script) if merge.tables.len() > 1 && script.steps.len() > channel.steps_max() => {
+                Err((self.too_many(merge, &script), None))
+            }
             Ok(script) => self.apply(channel.as_mut(), &inner.context(&self.names), merge, &script).await,
             // Whoever was fenced is told that first: what he staged is nobody's business any more.
             Err(error) => match group::look(channel.as_mut(), &self.names, &merge.tick.fence).await {
@@ -400,6 +427,7 @@ impl Warehouse for Redshift {
         inner.idle.give(channel);
         match applied {
             Ok(report) => {
+                self.fitted(merge.tables.len());
                 inner.staged.clear();
                 for table in &merge.tables {
                     inner.unknown.remove(&table.target);

@@ -21,6 +21,8 @@ use super::{
     types,
 };
 
+/// Most statements: what a table takes besides must fit the Data API's batch with them.
+const STATEMENTS_MAX: usize = 16;
 /// Most bytes of rows that are sent so; more goes by COPY, which is made for it.
 const TEXT_BYTES_MAX: usize = 8 << 20;
 
@@ -64,6 +66,9 @@ pub(crate) async fn inserts(
             return Err(refuse(format!("{rows} rows were read and the log names {}", file.rows)));
         }
         writer.end(&columns);
+    }
+    if writer.statements.len() > STATEMENTS_MAX {
+        return Ok(None);
     }
     Ok(Some(writer.statements))
 }

@@ -115,14 +115,14 @@ pub(crate) async fn swap(
 /// Why the target cannot become as its shadow is: key columns cannot be altered here, and system columns are NOT NULL, which
 /// no column that is added can be.
 fn unfit(known: &Layout, to: &Layout) -> Option<String> {
-    const ELSEWHERE: &str = "choose another name for the target in its [[table]] rule, and take a snapshot";
+    let mend = super::define::made_anew(&to.place);
     if known.physical_key() != to.physical_key() || known.system() != to.system() {
-        return Some(format!("Redshift cannot change its key or add a column that is NOT NULL; {ELSEWHERE}"));
+        return Some(format!("Redshift cannot change its key or add a column that is NOT NULL; {mend}"));
     }
     let retyped = to.columns.iter().find(|c| {
         let name = &c.column.name;
         let key = to.is_key(name);
         known.column(name).is_some_and(|k| types::column_type(k.column.ty, key) != types::column_type(c.column.ty, key))
     })?;
-    Some(format!("column {} has another type than before; {ELSEWHERE}", retyped.column.name))
+    Some(format!("column {} has another type than before; {mend}", retyped.column.name))
 }

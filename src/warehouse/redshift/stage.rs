@@ -79,8 +79,8 @@ impl Redshift {
             let stage = self.stage_name(&tick.fence);
             let floors = effective(&layout, &table.floors);
             let previous = inner.replace_litter(&self.names, &table.target, &stage);
-            let (parts, lists) = (Vec::new(), Vec::new());
-            loads.push(Load { place, layout, stage, previous, parts, lists, floors, rows: 0, bytes: 0 });
+            let (staged, parts, lists) = (layout.clone(), Vec::new(), Vec::new());
+            loads.push(Load { place, layout, staged, stage, previous, parts, lists, floors, rows: 0, bytes: 0 });
         }
         for (place, done) in self.load(inner, &loads).await? {
             if let Some(load) = loads.iter().find(|l| l.place == place) {
@@ -377,6 +377,7 @@ mod tests {
         Load {
             place,
             layout: layout(KeyMode::PerOrigin, Deletes::Hard),
+            staged: layout(KeyMode::PerOrigin, Deletes::Hard),
             stage: format!("stage_{place}"),
             previous: Vec::new(),
             parts: Vec::new(),

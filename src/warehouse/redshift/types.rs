@@ -10,11 +10,41 @@ use crate::{
 
 /// Most bytes of a VARCHAR (developer guide, "Character types").
 const TEXT_BYTES_MAX: u32 = 65_535;
+/// Most bytes of a literal, which is a VARCHAR.
+const LITERAL_BYTES_MAX: usize = 65_535;
 /// Most bytes of a VARBYTE (developer guide, "VARBYTE type").
 const BINARY_BYTES_MAX: u32 = 16_777_216;
-/// Least width of text in a key. Key columns cannot be altered, so they begin wide enough for what MySQL's VARCHARs in keys
-/// usually grow to; wider than that costs memory in joins.
-const KEY_TEXT_BYTES_MIN: u32 = 1_024;
+/// Width of text and bytes in a key, at least: what a VARCHAR(255) in utf8mb4 takes. Wider ones cost memory in joins.
+const KEY_BYTES_USUAL: u32 = 1_024;
+/// Width of a key that needs more: the longest key that InnoDB has.
+const KEY_BYTES_MAX: u32 = 3_072;
+/// Digits of a decimal that take the eight bytes which ten take.
+const KEY_DIGITS: u8 = 18;
+
+/// The type that a column of a key begins with: key columns cannot be altered, so they are made for what the source may
+/// become. BIGINT takes hardly more than INTEGER once it is compressed.
+pub(crate) fn key_type(ty: ColumnType) -> ColumnType {
+    let wide = |bytes: u32| bytes.max(if bytes <= KEY_BYTES_USUAL { KEY_BYTES_USUAL } else { KEY_BYTES_MAX });
+    match ty {
+        ColumnType::Int16 | ColumnType::Int32 => ColumnType::Int64,
+        ColumnType::Decimal { precision, scale } => ColumnType::Decimal {
+            precision: precision.max(if precision <= KEY_DIGITS { KEY_DIGITS } else { 0 }),
+            scale,
+        },
+        ColumnType::Text { bytes_max } => ColumnType::Text { bytes_max: bytes_max.map(wide) },
+        ColumnType::Binary { bytes_max } => ColumnType::Binary { bytes_max: bytes_max.map(wide) },
+        other => other,
+    }
+}
+
+/// The type of a column in staging whose files have `files` and whose target has `target`. Numbers arrive as they are in the
+/// files, which is the type that COPY loads; the merge widens them. Widths of the others are limits of the column alone.
+pub(crate) fn staging_type(files: ColumnType, target: ColumnType) -> ColumnType {
+    match target {
+        ColumnType::Text { .. } | ColumnType::Binary { .. } => target,
+        _ => files,
+    }
+}
 
 /// Type of a target's column.
 pub(crate) fn column_type(ty: ColumnType, key: bool) -> String {
@@ -30,7 +60,7 @@ pub(crate) fn column_type(ty: ColumnType, key: bool) -> String {
         ColumnType::Timestamp => "TIMESTAMP".to_owned(),
         ColumnType::TimestampTz => "TIMESTAMPTZ".to_owned(),
         ColumnType::Text { bytes_max } => {
-            let least = if key { KEY_TEXT_BYTES_MIN } else { 1 };
+            let least = if key { KEY_BYTES_USUAL } else { 1 };
             format!("VARCHAR({})", bytes_max.unwrap_or(TEXT_BYTES_MAX).clamp(least, TEXT_BYTES_MAX))
         }
         ColumnType::Json => "SUPER".to_owned(),
@@ -132,7 +162,11 @@ pub(crate) fn value(cell: Cell<'_>, ty: ColumnType) -> Option<String> {
         Cell::Float32(_) | Cell::Float64(_) => return None,
         Cell::Decimal(unscaled, scale) => {
             let text = decimal(unscaled, scale);
-            let digits = text.bytes().filter(u8::is_ascii_digit).count().min(38);
+            let digits = match ty {
+                // The column's own, in all rows: nobody says what type rows of different ones would have together.
+                ColumnType::Decimal { precision, scale: own } if own == scale => lake_precision(precision).into(),
+                _ => text.bytes().filter(u8::is_ascii_digit).count().min(38),
+            };
             format!("CAST('{text}' AS DECIMAL({digits},{scale}))")
         }
         Cell::Date(days) => format!("CAST('{}' AS DATE)", date(days.into())?),
@@ -140,6 +174,10 @@ pub(crate) fn value(cell: Cell<'_>, ty: ColumnType) -> Option<String> {
             format!("CAST('{}+00' AS TIMESTAMPTZ)", timestamp(micros)?)
         }
         Cell::Timestamp(micros) => format!("CAST('{}' AS TIMESTAMP)", timestamp(micros)?),
+        // Two digits stand for a byte.
+        Cell::Bytes(bytes) if bytes.len() > LITERAL_BYTES_MAX / 2 => return None,
+        Cell::Text(text) if ty == ColumnType::Json && text.len() > LITERAL_BYTES_MAX / 2 => return None,
+        Cell::Text(text) if text.len() > LITERAL_BYTES_MAX => return None,
         // NUL ends a text in the wire protocol.
         Cell::Text(text) if text.contains('\0') => return None,
         // Staged as bytes.
@@ -181,6 +219,31 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_made_for_what_the_source_may_become() {
+        use ColumnType::{Binary, Boolean, Decimal, Int16, Int32, Int64, Text};
+        let decimal = |precision| Decimal { precision, scale: 2 };
+        for (asked, made) in [
+            (Int16, Int64),
+            (Int32, Int64),
+            (Int64, Int64),
+            (Boolean, Boolean),
+            (decimal(5), decimal(18)),
+            (decimal(18), decimal(18)),
+            (decimal(20), decimal(20)),
+            (Text { bytes_max: Some(40) }, Text { bytes_max: Some(1_024) }),
+            (Text { bytes_max: Some(1_025) }, Text { bytes_max: Some(3_072) }),
+            (Text { bytes_max: Some(9_000) }, Text { bytes_max: Some(9_000) }),
+            (Text { bytes_max: None }, Text { bytes_max: None }),
+            (Binary { bytes_max: Some(16) }, Binary { bytes_max: Some(1_024) }),
+        ] {
+            assert_eq!(key_type(asked), made);
+            // What was made is made again, and holds what was asked.
+            assert_eq!(key_type(made), made);
+            assert_eq!(crate::warehouse::join_types(asked, made), Some(made));
+        }
+    }
+
+    #[test]
     fn only_equal_numbers_load_straight() {
         let decimal = |precision, scale| ColumnType::Decimal { precision, scale };
         assert!(loads_into(ColumnType::Text { bytes_max: Some(4) }, ColumnType::Text { bytes_max: None }));
@@ -205,6 +268,15 @@ mod tests {
         assert_eq!(value(Cell::Float64(f64::NAN), ColumnType::Float64), None);
         assert_eq!(value(Cell::Text("a\\'b"), ColumnType::Text { bytes_max: None }).unwrap(), "'a\\\\''b'");
         assert_eq!(value(Cell::Bytes(b""), ColumnType::Binary { bytes_max: None }), None);
+        let price = ColumnType::Decimal { precision: 6, scale: 2 };
+        assert_eq!(value(Cell::Decimal(150, 2), price).unwrap(), "CAST('1.50' AS DECIMAL(10,2))");
+        // No literal is longer than a VARCHAR; bytes and documents take two digits for a byte.
+        let (text, long) = (ColumnType::Text { bytes_max: None }, "x".repeat(65_536));
+        for (ty, bytes) in [(text, 65_535), (ColumnType::Json, 32_767)] {
+            assert!(value(Cell::Text(&long[..bytes]), ty).is_some());
+            assert_eq!(value(Cell::Text(&long[..=bytes]), ty), None);
+        }
+        assert_eq!(value(Cell::Bytes(&long.as_bytes()[..32_768]), ColumnType::Binary { bytes_max: None }), None);
     }
 
     /// A neutral type as `schemas/types.toml` writes it.

@@ -99,25 +99,58 @@ fn positions_without_gtids_are_refused() -> Result<()> {
 }
 
 #[test]
-fn purged_transactions_end_the_shard_and_are_found_by_check() -> Result<()> {
+fn purged_transactions_end_the_shard_until_it_is_reanchored() -> Result<()> {
     let server = Mysql::start(MysqlOptions::default())?;
-    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY); INSERT INTO shop.t VALUES (1)")?;
+    server.sql(
+        "CREATE DATABASE shop; USE shop; CREATE TABLE t (id INT PRIMARY KEY); CREATE TABLE gone (id INT PRIMARY KEY)",
+    )?;
+    server.sql("INSERT INTO shop.t VALUES (1); INSERT INTO shop.gone VALUES (7)")?;
     let place = Place::new(&[url(&server)], "shop.*")?;
     place.ends_with(0, &["run", "--once"])?;
+    let reanchor = ["reanchor", "--shard", "s1"];
+    place.refuses(78, &reanchor, &["start = \"earliest\"", "only start = \"snapshot\""])?;
+    let file = place.path("tailwater.toml");
+    fs::write(&file, fs::read_to_string(&file)?.replace("\"earliest\"", "\"snapshot\""))?;
+    place.refuses(64, &reanchor, &["still has everything", "--anyway"])?;
+
     server.sql("INSERT INTO shop.t VALUES (2); FLUSH BINARY LOGS; INSERT INTO shop.t VALUES (3)")?;
     let newest = server.binlog_files()?.pop().context("no binlog")?;
     server.sql(&format!("PURGE BINARY LOGS TO '{newest}'"))?;
-
-    place.refuses(66, &["run", "--once"], &["purged binlogs that were not read yet", "new snapshots"])?;
+    place.refuses(66, &["run", "--once"], &["purged binlogs that were not read yet", "tailwater reanchor"])?;
     assert_eq!(place.number("SELECT count(*) FROM shop_t")?, 1);
     let said = place.ends_with(1, &["check"])?;
-    ensure!(said.contains("PROBLEM the source purged binlogs"), "{said}");
+    ensure!(said.contains("PROBLEM the source purged binlogs") && said.contains("tailwater reanchor"), "{said}");
 
-    // Begun anew as docs/runbook.md says, the shard comes to what the source has, deletes that nobody read included.
-    server.sql("DELETE FROM shop.t WHERE id = 1")?;
+    // Nobody reads these; what they come to is in the tables.
+    server.sql("DELETE FROM shop.t WHERE id = 1; DROP TABLE shop.gone")?;
+    let entries = place.entries("s1");
+    let said = place.ends_with(0, &reanchor)?;
+    ensure!(said.contains("gives up") && said.contains("reads 2 tables anew"), "{said}");
+    place.refuses(64, &reanchor, &["begins anew with its next session already"])?;
+    let said = place.ends_with(0, &["plan"])?;
+    ensure!(said.contains("at a new place in the binlog") && said.contains("read, then follow"), "{said}");
+    // A claim, the entry without a place, a release: the log goes on.
+    assert_eq!(place.entries("s1"), entries + 3);
+    place.ends_with(0, &["run", "--once"])?;
+    assert_eq!(place.number("SELECT group_concat(id, '') + 0 FROM (SELECT id FROM shop_t ORDER BY id)")?, 23);
+    assert_eq!(place.number("SELECT count(*) FROM shop_gone")?, 0);
+    server.sql("INSERT INTO shop.t VALUES (4)")?;
+    place.ends_with(0, &["run", "--once"])?;
+    place.ends_with(0, &["verify"])?;
+    place.refuses(64, &reanchor, &["still has everything"]).map(drop)
+}
+
+#[test]
+fn a_log_that_is_gone_is_begun_anew_as_the_runbook_says() -> Result<()> {
+    let server = Mysql::start(MysqlOptions::default())?;
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY); INSERT INTO shop.t VALUES (1), (2)")?;
+    let place = Place::new(&[url(&server)], "shop.*")?;
     let file = place.path("tailwater.toml");
     fs::write(&file, fs::read_to_string(&file)?.replace("\"earliest\"", "\"snapshot\""))?;
+    place.ends_with(0, &["run", "--once"])?;
+    server.sql("DELETE FROM shop.t WHERE id = 1; INSERT INTO shop.t VALUES (3)")?;
     fs::remove_dir_all(place.path("lake/default/log/s1"))?;
+    place.refuses(64, &["reanchor", "--shard", "s1"], &["has no log yet"])?;
     place.refuses(65, &["run", "--once"], &["is another one than before"])?;
     for forget in ["watermark WHERE shard = 's1'", "exception WHERE origin LIKE 's1:%'"] {
         execute(&place.path("warehouse.db"), &format!("DELETE FROM _tailwater_{forget}"))?;

@@ -69,6 +69,7 @@ fn sample() -> Entry {
                 ("note".to_owned(), ColumnDefault::Null),
                 ("total".to_owned(), ColumnDefault::Unknown),
             ]),
+            appends: false,
         },
         Step::File(file_step(base + 1)),
         Step::Floor(Floor {
@@ -78,7 +79,7 @@ fn sample() -> Entry {
             cause: FloorCause::Truncate,
             committed_at: 1_795_219_201_000_000,
         }),
-        Step::SnapshotBegin { origin: origin(), seq: seq(31) },
+        Step::SnapshotBegin { origin: origin(), seq: seq(31), whole: false },
         Step::SnapshotEnd { origin: origin(), seq: seq(31), swap: false },
         Step::NeedsSnapshot {
             origin: origin(),

@@ -95,6 +95,7 @@ async fn a_log_is_resumed_where_it_ended(f: Fixture) {
         seq: begin,
         schema: file.schema.clone(),
         added: BTreeMap::new(),
+        appends: false,
     };
     draft.steps.insert(0, schema);
     draft.open_xa.insert("xid".into(), vec![file]);

@@ -158,6 +158,23 @@ fn ask(address: &str, method: &str, path: &str, headers: &[&str], body: &str) ->
 
 const JSON: &str = "Content-Type: application/json";
 
+/// Lines say which shard or group they are about, whoever logged them.
+fn says_what_it_is_about(scene: &Scene) -> Result<()> {
+    let log = scene.log()?;
+    let mut lines = 0;
+    for line in log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
+        let target = line["target"].as_str().unwrap_or_default();
+        for (half, key) in [("extract", "shard"), ("apply", "group")] {
+            if target.starts_with(&format!("tailwater::pipeline::{half}")) {
+                ensure!(line[key].is_string(), "no {key} in {line}");
+                lines += 1;
+            }
+        }
+    }
+    ensure!(lines > 10, "{log}");
+    Ok(())
+}
+
 /// Commands over HTTP, and who may give them; the log level; a configuration that is read anew.
 #[test]
 fn a_running_process_takes_commands_and_a_new_configuration() -> Result<()> {
@@ -196,8 +213,13 @@ fn a_running_process_takes_commands_and_a_new_configuration() -> Result<()> {
     let (status, answer) = ask(&at, "POST", "/api/control/pause", &[JSON], pause)?;
     ensure!(status == 200 && answer.contains("\"done\":\"paused\""), "{answer}");
     held(&scene, &mut running)?;
+    let series = "tailwater_table_paused{shard=\"s1\",table=\"commands.orders\"} 1";
+    let (_, told) = ask(&at, "GET", "/api/status", &[], "")?;
+    let (_, figures) = ask(&at, "GET", "/metrics", &[], "")?;
+    ensure!(told.contains("\"paused\":[\"s1:commands.orders\"]") && figures.contains(series), "{told}\n{figures}");
     let (status, answer) = ask(&at, "POST", "/api/control/resume", &[JSON], "{}")?;
     ensure!(status == 200 && answer.contains("\"done\":\"resumed\""), "{answer}");
+    scene.wait("resume", &mut running, || Ok(!ask(&at, "GET", "/metrics", &[], "")?.1.contains(series)))?;
     scene.becomes_equal(&["orders"], &mut running)?;
 
     scene.complete(&["log-level", "debug", "--for", "10m", "--http", &at])?;
@@ -233,6 +255,7 @@ fn a_running_process_takes_commands_and_a_new_configuration() -> Result<()> {
     scene.sql(0, "INSERT INTO orders VALUES (71, 71)")?;
     scene.becomes_equal(&["orders"], &mut running)?;
     running.terminate(LIMIT)?;
+    says_what_it_is_about(&scene)?;
     let said = scene.ends_with(&["reload", "--http", &at], 69)?;
     ensure!(said.contains("no process answers at") && said.contains("start the process"), "{said}");
     scene.log_is_whole()

@@ -46,8 +46,11 @@ fn a_warehouse_that_is_away_stops_no_extraction() -> Result<()> {
         thread::sleep(REST);
     }
     scene.wait("entries", &mut running, || Ok(entries(&scene)? > before + 4))?;
+    let stored = entries(&scene)? - before;
     scene.proxy()?.set_down(false);
+    let back = Instant::now();
     scene.becomes_equal(&["t"], &mut running)?;
+    println!("away for {seconds} s: {id} rounds on each shard, {stored} entries, equal {:?} later", back.elapsed());
     running.terminate(LIMIT)?;
     scene.log_is_whole()
 }

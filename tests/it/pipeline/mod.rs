@@ -4,9 +4,11 @@
 //! with a comparison that shares no code with Tailwater.
 
 mod control;
+mod data_api;
 mod definitions;
 mod down;
 mod http;
+mod idle;
 mod keys;
 mod long_values;
 mod mariadb;

@@ -50,7 +50,12 @@ fn redshift() -> &'static Redshift {
     SERVER.get_or_init(|| {
         let s3 = S3::with_bucket(BUCKET).unwrap();
         let loader = Loader::new(s3.endpoint(), S3::ACCESS_KEY, S3::SECRET_KEY);
-        let server = tailwater_redshift::Redshift::start(Options { loader, ..Options::default() }).unwrap();
+        let server = tailwater_redshift::Redshift::start(Options {
+            loader,
+            http: Some(([127, 0, 0, 1], 0).into()),
+            ..Options::default()
+        })
+        .unwrap();
         Redshift { server, s3: Arc::new(s3) }
     })
 }
@@ -79,8 +84,12 @@ pub(super) struct Setup {
     url: Option<String>,
     /// Redshift is reached through a proxy.
     proxied: bool,
+    /// Redshift is reached through the Data API.
+    data_api: bool,
     /// Further keys of `[lake]`.
     lake: String,
+    /// Further keys of `[warehouse]`.
+    keys: String,
     lines: String,
 }
 
@@ -96,7 +105,9 @@ impl Setup {
             start: "earliest",
             url: None,
             proxied: false,
+            data_api: false,
             lake: String::new(),
+            keys: String::new(),
             lines: String::new(),
         }
     }
@@ -104,6 +115,12 @@ impl Setup {
     /// Keys of `[lake]`.
     pub(super) fn lake(mut self, keys: &str) -> Self {
         let _ = writeln!(self.lake, "{keys}");
+        self
+    }
+
+    /// Keys of `[warehouse]`.
+    pub(super) fn warehouse_keys(mut self, keys: &str) -> Self {
+        let _ = writeln!(self.keys, "{keys}");
         self
     }
 
@@ -144,6 +161,12 @@ impl Setup {
     /// To Redshift, which the program reaches through a proxy.
     pub(super) fn by_proxy_to_redshift(mut self) -> Self {
         self.proxied = true;
+        self.to(Engine::Redshift)
+    }
+
+    /// To Redshift through its Data API.
+    pub(super) fn by_data_api(mut self) -> Self {
+        self.data_api = true;
         self.to(Engine::Redshift)
     }
 
@@ -220,11 +243,26 @@ impl Setup {
         });
         line(&self.lake);
         line("flush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"");
-        line(&warehouse.configuration());
+        line(&self.keys);
+        line(&match (warehouse, self.data_api) {
+            (Warehouse::Redshift(url), true) => data_api(url),
+            _ => warehouse.configuration(),
+        });
         line(&self.lines);
         line(&format!("[[table]]\nmatch = \"{}.*\"", self.name));
         text
     }
+}
+
+/// Keys of `[warehouse]` for the stand-in's Data API: the address without its password.
+fn data_api(url: &str) -> String {
+    let (user, place) = url.trim_start_matches("postgres://").split_once('@').unwrap_or_default();
+    let user = user.split(':').next().unwrap_or_default();
+    let http = redshift().server.http_address().map(|a| a.to_string()).unwrap_or_default();
+    format!(
+        "url = \"redshift://{user}@{place}\"\n[warehouse.redshift]\ndata_api = true\ncluster = \"stand-in\"\n\
+         endpoint = \"http://{http}\"\niam_role = \"arn:aws:iam::123456789012:role/copy\""
+    )
 }
 
 /// MySQL servers of a scene.
@@ -286,6 +324,11 @@ impl Scene {
 
     pub(super) fn s3(&self) -> Result<&S3> {
         self.s3.as_deref().context("the lake is in a folder")
+    }
+
+    /// What the stand-in of Redshift executed for this scene, in order; the oldest may be forgotten.
+    pub(super) fn executed(&self) -> Vec<tailwater_redshift::Executed> {
+        redshift().server.statements().into_iter().filter(|s| s.database == self.name).collect()
     }
 
     /// The proxy in front of the warehouse.

@@ -33,6 +33,7 @@ pub(in crate::pipeline::apply) fn schema(table: &str, seq: i64, added: &[&str]) 
         seq: Seq(seq),
         schema: Digest::of(b"v2"),
         added: added.iter().map(|c| ((*c).to_owned(), ColumnDefault::Literal("5".into()))).collect(),
+        appends: false,
     }
 }
 
@@ -183,7 +184,7 @@ pub(in crate::pipeline::apply) fn chunk(table: &str, seq: i64) -> Step {
 }
 
 pub(in crate::pipeline::apply) fn begin(table: &str, seq: i64) -> Step {
-    Step::SnapshotBegin { origin: origin(table), seq: Seq(seq) }
+    Step::SnapshotBegin { origin: origin(table), seq: Seq(seq), whole: false }
 }
 
 pub(in crate::pipeline::apply) fn end(table: &str, seq: i64) -> Step {
@@ -260,4 +261,40 @@ fn the_work_of_a_shadow_is_its_targets_alone() {
     let shadow = Target::new("a").shadow();
     assert_eq!(work.tables.keys().collect::<Vec<_>>(), [&shadow]);
     assert_eq!(work.schemas.iter().map(|task| &task.target).collect::<Vec<_>>(), [&shadow]);
+}
+
+/// Takes tick after tick of at most three targets until nothing is left; answers where each ended, and the targets of each.
+fn in_parts(entries: Vec<Entry>) -> Vec<(LogPosition, Vec<String>)> {
+    let mut c = cursor(entries);
+    let mut ticks = Vec::new();
+    while c.has_more() {
+        let mut work = Work::at_most(Some(3));
+        c.take(&mut work, u64::MAX, &all(), &|_| true);
+        ticks.push((c.position(), work.tables.keys().map(ToString::to_string).collect()));
+        assert!(ticks.len() < 20, "{ticks:?}");
+    }
+    ticks
+}
+
+#[test]
+fn a_tick_takes_no_more_targets_than_the_warehouse_does() {
+    let place = |entry, step| LogPosition { entry, step };
+    let names = |names: &str| names.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    // An entry that does not fit beside what is there waits; it is not torn.
+    let two = || {
+        vec![
+            entry(1, vec![file("a", 1, 1), file("b", 2, 1)]),
+            entry(2, vec![file("b", 3, 1), file("c", 4, 1), file("d", 5, 1)]),
+        ]
+    };
+    assert_eq!(in_parts(two()), [(place(2, 0), names("a b")), (place(3, 0), names("b c d"))]);
+    // One that no tick could hold is taken in parts, in order.
+    let wide = vec![entry(1, "a b c d e a f".split(' ').zip(1..).map(|(table, seq)| file(table, seq, 1)).collect())];
+    assert_eq!(
+        in_parts(wide),
+        [(place(1, 3), names("a b c")), (place(1, 6), names("a d e")), (place(2, 0), names("f"))]
+    );
+    // Without a bound all goes at once.
+    let mut c = cursor(two());
+    assert_eq!(take(&mut c, u64::MAX, &all()).tables.len(), 4);
 }

@@ -341,6 +341,7 @@ mod tests {
             parked: None,
             needs_snapshot: None,
             snapshot: None,
+            appends: false,
         };
         log[1].catalog = Some(Catalog { origins: [(origin("c"), known)].into() });
         let (search, rest) = backwards(&log, at(4, 0), &["c", "d"]);

@@ -100,7 +100,8 @@ impl Decoder {
             );
         }
         // Chunks go on without an added column: what follows them fills it as in all older rows.
-        if self.snapshots.is_running(i) && !alter.only_adds_constants() {
+        // A history is read in one view, which has its rows in one shape.
+        if self.snapshots.is_running(i) && (self.tables[i].appends || !alter.only_adds_constants()) {
             return self.needs_snapshot(i, "ALTER TABLE changed the table while it was read".to_owned());
         }
         self.tables[i].added.extend(alter.adds);

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::Decoder;
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     config::{self, TableMode},
     lake::paths,
     metrics::PollMetrics,
-    model::{FloorCause, Known, Origin, Seq},
+    model::{FloorCause, Known, Seq},
     pipeline::extract::{
         ExtractError,
         cut::{After, Pending},
@@ -30,6 +31,7 @@ use crate::{
         snapshot::{Fate, Session, Shape, SnapshotError},
         start::Visible,
     },
+    spans,
 };
 
 /// How often new tables are looked for.
@@ -120,31 +122,11 @@ impl Decoder {
     /// How a snapshot of the table is read.
     pub(super) fn way_of(&self, i: usize) -> Way {
         match self.polling.as_ref().map(|polling| polling.tables.get(&i)) {
+            None if self.tables[i].appends => Way::History,
             None => Way::Followed,
             Some(Some(Polled { how: config::Polled { mode: TableMode::Full, .. }, .. })) => Way::View,
             Some(_) => Way::Chunks,
         }
-    }
-
-    /// The log was written in another mode. Who begins to follow has to read all tables anew, and says so before the log has a place in
-    /// the binlog; who begins to ask must not believe marks from before.
-    pub(super) fn change_mode(&mut self, changed: bool) -> Result<(), ExtractError> {
-        if !changed {
-            return Ok(());
-        }
-        let origins: Vec<Origin> = self.catalog.origins.keys().cloned().collect();
-        tracing::info!(shard = %self.shard, tables = origins.len(), "the log was written in another mode; its tables are read anew");
-        for origin in origins {
-            if self.polling.is_some() {
-                self.runtime.block_on(self.files.store.delete(&paths::poll(&origin)))?;
-            } else if self.rules.resolve(&origin.database, &origin.table).is_some() {
-                let pattern = config::Pattern::exactly(&origin.database, &origin.table);
-                let request =
-                    crate::lake::requests::Request::snapshot(self.shard.clone(), pattern, self.clock.unix_micros());
-                self.runtime.block_on(request.leave(&*self.files.store))?;
-            }
-        }
-        Ok(())
     }
 
     /// At the start of a session: every captured table, with how far it was read.
@@ -279,25 +261,27 @@ impl Decoder {
         polled.gone = false;
         let whole = polled.how.mode == TableMode::Full || !polled.has_state;
         if whole {
-            return self.begin_snapshot(i, Some(shape));
+            return self.begin_snapshot(i, Some(shape), None);
         }
         let Some(plan) = self.snapshot_plan(i, &shape) else { return Ok(()) };
         if self.tables[i].known.as_ref() != Some(&plan.schema().id()) && self.learn_schema(i, &plan)? {
             // Its older rows have values that nobody has read.
-            return self.begin_snapshot(i, Some(shape));
+            return self.begin_snapshot(i, Some(shape), None);
         }
         let Some(state) = self.poll_state(i)? else {
-            return self.begin_snapshot(i, Some(shape));
+            return self.begin_snapshot(i, Some(shape), None);
         };
         let seq = self.seq;
         self.seq = Seq(seq.0 + NUMBERS);
+        let span = spans::round(&self.tables[i].origin, seq);
         let job = self.job(i, seq, shape, plan);
         let (clock, news) = (std::sync::Arc::clone(&self.clock), self.snapshots.sender.clone());
         let runtime = self.runtime.clone();
         if let Some(polled) = self.polled(i) {
             let (overlap, figures) = (micros(polled.how.overlap), polled.figures.clone());
             let round = Round { job, overlap, clock, figures };
-            polled.running = Some(Running { seq, job: runtime.spawn(round.run(state, news)) });
+            let job = runtime.spawn(round.run(state, news).instrument(span));
+            polled.running = Some(Running { seq, job });
         }
         Ok(())
     }
@@ -365,7 +349,7 @@ impl Decoder {
     }
 
     /// A failure at a look that a new session may succeed with.
-    fn catalog_failed(&self, error: SnapshotError) -> ExtractError {
+    pub(super) fn catalog_failed(&self, error: SnapshotError) -> ExtractError {
         match error {
             SnapshotError::Connect(e) => CatalogError::Connect(e).into(),
             SnapshotError::Query(source) => {

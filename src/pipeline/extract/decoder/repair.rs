@@ -117,6 +117,10 @@ impl Decoder {
         }
         let Some(shape) = self.shape(i)? else { return Ok(true) };
         let Some(plan) = self.snapshot_plan(i, &shape) else { return Ok(true) };
+        if !plan.has_key() {
+            tracing::warn!(%origin, "rows without a key cannot be read anew one by one; take a snapshot of the table");
+            return Ok(true);
+        }
         if self.tables[i].known.as_ref() != Some(&plan.schema().id()) {
             // The catalog is ahead of the stream, which will bring the change of definition.
             return Ok(false);

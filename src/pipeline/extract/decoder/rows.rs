@@ -30,6 +30,9 @@ impl Decoder {
         if self.tables[i].parked.is_some() {
             return Ok(());
         }
+        if self.snapshots.has_views() && !self.is_news(i) {
+            return Ok(());
+        }
         let plan = match self.tables[i].plan_for(map) {
             Some(plan) => Arc::clone(plan),
             None => match self.replan(i, map)? {
@@ -136,8 +139,7 @@ impl Decoder {
                     return Ok(None);
                 }
             };
-        if !plan.has_key() {
-            self.park_without_key(i);
+        if !self.has_identity(i, &plan) {
             return Ok(None);
         }
         let rule = &self.tables[i].rule;
@@ -157,11 +159,7 @@ impl Decoder {
 
     pub(super) fn park_without_key(&mut self, i: usize) {
         let origin = &self.tables[i].origin;
-        let reason = format!(
-            "it has no primary key and no unique key without NULL; add one, for example ALTER TABLE `{}`.`{}` ADD COLUMN id \
-             BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
-            origin.database, origin.table
-        );
+        let reason = format!("it has no primary key and no unique key without NULL; {}", add_key(origin));
         self.park(i, reason);
     }
 
@@ -181,11 +179,11 @@ impl Decoder {
         let told = !table.added.is_empty();
         table.added.clear();
         table.known = Some(schema.clone());
-        let origin = table.origin.clone();
+        let (origin, appends) = (table.origin.clone(), table.appends);
         let added = change.added.into_iter().collect();
         self.metrics.schema_changed();
         tracing::info!(%origin, %schema, "the table's schema is new");
-        self.pending.push(Pending::Ready(Box::new(Step::Schema { origin, target, seq, schema, added })));
+        self.pending.push(Pending::Ready(Box::new(Step::Schema { origin, target, seq, schema, added, appends })));
         // A snapshot that has begun reads all rows with their values, perhaps in a newer shape than the stream's; a DDL behind its
         // beginning makes it begin anew, unless it only adds columns, and then it may be found out here that it did not.
         let stale = change.stale.filter(|_| told || !self.is_being_read(i));
@@ -270,8 +268,9 @@ impl Decoder {
         committed_at: i64,
     ) -> JoinHandle<Result<FileStep, ExtractError>> {
         let table = &self.tables[i];
-        let net = table.rule.lake == LakeChanges::Net;
         let schema = Arc::clone(open.schema());
+        // Of rows without a key none is superfluous.
+        let net = table.rule.lake == LakeChanges::Net && !schema.key().is_empty();
         let sealed = open.seal();
         count_sealed(&self.metrics, &self.process, table.target(), &schema, &sealed);
         let order = FileOrder {
@@ -288,6 +287,14 @@ impl Decoder {
         self.metrics.waited(Wait::Encoder, waiting.elapsed());
         self.files.start(&self.runtime, order, sealed, place)
     }
+}
+
+/// The statement that gives a table a key.
+pub(super) fn add_key(origin: &Origin) -> String {
+    format!(
+        "add one, for example ALTER TABLE `{}`.`{}` ADD COLUMN id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
+        origin.database, origin.table
+    )
 }
 
 /// Adds a sealed batch's figures to the metrics.

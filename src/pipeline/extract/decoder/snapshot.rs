@@ -7,8 +7,9 @@ use std::{
 };
 
 use tokio::{sync::mpsc, task::JoinHandle};
+use tracing::Instrument as _;
 
-use super::{Decoder, repair::Repairs};
+use super::{Decoder, history::Retries, repair::Repairs};
 use crate::{
     config::Pattern,
     decode::{Plan, Policies},
@@ -24,7 +25,7 @@ use crate::{
         snapshot::{
             News, Parts, SnapshotOptions,
             progress::Progress,
-            readers::Readers,
+            readers::{Reader, Readers},
             table::{self, Job, Way},
         },
         tables,
@@ -32,10 +33,12 @@ use crate::{
     source::mysql::{
         assembler::Assembler,
         connect::Address,
+        gtid::Executed,
         snapshot::{Shape, ShapeError},
-        start::Visible,
+        start::{ViewPlace, Visible},
         table_map::Flavor,
     },
+    spans,
 };
 
 /// How often it is asked whether wanted snapshots can begin here.
@@ -68,16 +71,18 @@ pub(in crate::pipeline::extract) struct Snapshots {
 /// What is under way.
 #[derive(Debug, Default)]
 pub(in crate::pipeline::extract) struct SnapshotState {
-    running: BTreeMap<usize, Running>,
+    pub(super) running: BTreeMap<usize, Running>,
     /// Snapshots that have begun and not ended in the log, also those that nobody reads any more: appliers wait for an end.
     begun: BTreeMap<usize, Seq>,
     /// Tables whose snapshot begins as soon as the stream is at a place for it.
-    wanted: BTreeSet<usize>,
+    pub(super) wanted: BTreeSet<usize>,
     /// Requests by what they still wait for.
     asked: Vec<(ObjectPath, BTreeSet<usize>)>,
     tended: Option<Instant>,
     looked: Option<Instant>,
     told: bool,
+    /// Histories whose reading was interrupted.
+    pub(super) retries: Retries,
     /// Rows that are to be read anew.
     pub(super) repairs: Repairs,
     /// Progress to be saved with the next cut, by table.
@@ -87,8 +92,10 @@ pub(in crate::pipeline::extract) struct SnapshotState {
 
 /// A snapshot that has begun.
 #[derive(Debug)]
-struct Running {
+pub(super) struct Running {
     seq: Seq,
+    /// Which transactions its rows have already, until the stream has passed them all.
+    pub(super) view: Option<ViewPlace>,
     job: JoinHandle<()>,
     /// Set when all chunks are there: where the stream has to be for the end.
     until: Option<Visible>,
@@ -224,7 +231,9 @@ impl Decoder {
         let running = &self.snapshots.state.running;
         if running.values().any(|r| r.until.is_some()) {
             let position = assembler.position();
-            let reached = |r: &Running| r.until.as_ref().is_some_and(|u| u.is_reached(&position, assembler.executed()));
+            let reached = |r: &Running| {
+                r.view.is_none() && r.until.as_ref().is_some_and(|u| u.is_reached(&position, assembler.executed()))
+            };
             let done: Vec<usize> = running.iter().filter(|(_, r)| reached(r)).map(|(i, _)| *i).collect();
             done.into_iter().for_each(|i| self.end_snapshot(i));
         }
@@ -236,7 +245,7 @@ impl Decoder {
         match news {
             News::Chunk { table, seq, files, progress } if current(self, table, seq) => {
                 self.pending.extend(files.into_iter().map(|f| Pending::Ready(Box::new(Step::File(f)))));
-                if self.way_of(table) != Way::View {
+                if matches!(self.way_of(table), Way::Followed | Way::Chunks) {
                     self.snapshots.state.progress.insert(table, progress);
                 }
                 self.since.get_or_insert_with(Instant::now);
@@ -252,7 +261,10 @@ impl Decoder {
             News::Refused { table, seq, reason } if current(self, table, seq) => self.park(table, reason),
             News::Again { table, seq, error } if current(self, table, seq) => {
                 self.give_up_snapshot(table);
-                self.poll_failed(table, *error)?;
+                match self.way_of(table) {
+                    Way::History => self.history_failed(table, *error)?,
+                    _ => self.poll_failed(table, *error)?,
+                }
             }
             News::Round(news) => self.hear_round(news)?,
             News::Failed(error) => return Err(*error),
@@ -321,16 +333,37 @@ impl Decoder {
             return Ok(());
         }
         for i in std::mem::take(&mut self.snapshots.state.wanted) {
+            if self.snapshots.state.retries.is_early(i) {
+                self.snapshots.state.wanted.insert(i);
+                continue;
+            }
             let shape = self.shape(i)?;
-            self.begin_snapshot(i, shape)?;
+            self.begin_snapshot(i, shape, Some(assembler.executed()))?;
+            if self.snapshots.state.wanted.contains(&i) {
+                continue;
+            }
             self.snapshots.state.asked.iter_mut().for_each(|(_, waiting)| _ = waiting.remove(&i));
         }
         Ok(())
     }
 
-    pub(super) fn begin_snapshot(&mut self, i: usize, shape: Option<Shape>) -> Result<(), ExtractError> {
+    /// Begins the snapshot of a table, or leaves it wanted where its one view cannot be opened now. `executed` is what the stream
+    /// has delivered.
+    pub(super) fn begin_snapshot(
+        &mut self,
+        i: usize,
+        shape: Option<Shape>,
+        executed: Option<&Executed>,
+    ) -> Result<(), ExtractError> {
         let Some(shape) = shape else { return Ok(()) };
         let Some(plan) = self.snapshot_plan(i, &shape) else { return Ok(()) };
+        let view = match (self.way_of(i), executed) {
+            (Way::History, Some(executed)) => match self.open_history(i, executed)? {
+                None => return Ok(()),
+                view => view,
+            },
+            _ => None,
+        };
         self.give_up_snapshot(i);
         if !self.poll_base(i, &shape)? {
             return Ok(());
@@ -340,9 +373,10 @@ impl Decoder {
         let schema = self.runtime.block_on(self.schemas.save(&target, plan.schema()))?;
         if self.tables[i].known.as_ref() != Some(&schema) {
             let (origin, target, schema) = (origin.clone(), target, schema.clone());
-            let (seq, added) = (self.mark(), BTreeMap::new());
+            let (seq, added, appends) = (self.mark(), BTreeMap::new(), self.tables[i].appends);
             self.metrics.schema_changed();
-            self.pending.push(Pending::Ready(Box::new(Step::Schema { origin, target, seq, schema, added })));
+            let step = Step::Schema { origin, target, seq, schema, added, appends };
+            self.pending.push(Pending::Ready(Box::new(step)));
         }
         let seq = self.mark();
         let table = &mut self.tables[i];
@@ -352,11 +386,12 @@ impl Decoder {
         table.added.clear();
         table.rewritten = false;
         table.parked = None;
+        let whole = table.appends;
         self.count_parked();
         tracing::info!(%origin, %seq, rows_estimated = shape.rows, "a snapshot of the table begins");
-        self.pending.push(Pending::Ready(Box::new(Step::SnapshotBegin { origin: origin.clone(), seq })));
+        self.pending.push(Pending::Ready(Box::new(Step::SnapshotBegin { origin: origin.clone(), seq, whole })));
         self.poll_base_at(i, seq);
-        self.run_job(i, seq, shape, plan, Progress::new(&origin, seq, schema));
+        self.run_job(i, seq, shape, plan, Progress::new(&origin, seq, schema), view);
         Ok(())
     }
 
@@ -369,13 +404,18 @@ impl Decoder {
             return Ok(());
         };
         let Some(plan) = self.snapshot_plan(i, &shape) else { return Ok(()) };
+        if !plan.has_key() {
+            // Its one view is gone.
+            self.snapshots.state.wanted.insert(i);
+            return Ok(());
+        }
         let origin = self.tables[i].origin.clone();
         let schema = plan.schema().id();
         let saved = self.runtime.block_on(self.files.store.get(&paths::snapshot(&origin, seq)))?;
         let saved = saved.and_then(|content| Progress::parse(&content, &origin, seq, &schema));
         let progress = saved.unwrap_or_else(|| Progress::new(&origin, seq, schema));
         tracing::info!(%origin, %seq, rows_done = progress.rows, "the snapshot of the table goes on");
-        self.run_job(i, seq, shape, plan, progress);
+        self.run_job(i, seq, shape, plan, progress, None);
         Ok(())
     }
 
@@ -388,22 +428,28 @@ impl Decoder {
                 return None;
             }
         };
-        if !plan.has_key() {
-            self.park_without_key(i);
-            return None;
-        }
-        Some(plan)
+        self.has_identity(i, &plan).then_some(plan)
     }
 
     fn policies_of(&self, i: usize) -> Policies {
         tables::policies(&self.tables[i].rule, self.files.form.for_copy)
     }
 
-    fn run_job(&mut self, i: usize, seq: Seq, shape: Shape, plan: Arc<Plan>, progress: Progress) {
+    fn run_job(
+        &mut self,
+        i: usize,
+        seq: Seq,
+        shape: Shape,
+        plan: Arc<Plan>,
+        progress: Progress,
+        view: Option<(Reader, ViewPlace)>,
+    ) {
+        let (reader, view) = view.unzip();
         let job = self.job(i, seq, shape, plan);
-        let job = self.runtime.spawn(job.run(progress, self.snapshots.sender.clone()));
+        let span = spans::snapshot(&self.tables[i].origin, seq);
+        let job = self.runtime.spawn(job.run(reader, progress, self.snapshots.sender.clone()).instrument(span));
         self.snapshots.state.begun.insert(i, seq);
-        self.snapshots.state.running.insert(i, Running { seq, job, until: None });
+        self.snapshots.state.running.insert(i, Running { seq, view, job, until: None });
     }
 
     /// What a reader of the table needs.
@@ -436,7 +482,8 @@ impl Decoder {
         let origin = self.tables[i].origin.clone();
         tracing::info!(%origin, %seq, "the snapshot of the table is complete");
         self.forget_progress(i, seq);
-        let swap = self.way_of(i) == Way::View;
+        self.snapshots.state.retries.forget(i);
+        let swap = matches!(self.way_of(i), Way::View | Way::History);
         self.pending.push(Pending::Ready(Box::new(Step::SnapshotEnd { origin, seq, swap })));
         self.poll_base_read(i);
         self.since.get_or_insert_with(Instant::now);

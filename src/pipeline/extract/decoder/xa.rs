@@ -105,6 +105,8 @@ impl Decoder {
     /// XA COMMIT: the rows take the next numbers.
     pub(super) fn xa_committed(&mut self, xid: String, committed_at: i64) {
         let Some(rows) = self.xa_rows.remove(&xid) else { return };
+        // Whether a view has its rows was not asked when they came.
+        self.doubt_all_views();
         let base = self.seq;
         self.seq = Seq(base.0 + rows);
         self.pending.push(Pending::XaCommitted { xid, base, committed_at });

@@ -23,16 +23,17 @@ use crate::{
 };
 
 impl Job {
-    /// Reads the whole table in one view.
+    /// Reads the whole table in one view: `opened`, or one that it opens.
     pub(in crate::pipeline::extract) async fn read_view(
         &self,
+        opened: Option<Reader>,
         progress: &mut Progress,
         figures: &SnapshotMetrics,
         news: &mpsc::Sender<News>,
     ) {
         let (table, seq) = (self.table, self.seq);
         let again = |error: ExtractError| News::Again { table, seq, error: Box::new(error) };
-        let said = match self.view(progress, figures, news).await {
+        let said = match self.view(opened, progress, figures, news).await {
             Ok(()) => return,
             Err(ChunkFailure::Source(error)) if error.fate() == Fate::Refused => {
                 News::Refused { table, seq, reason: format!("it cannot be read: {}", chain(&error)) }
@@ -48,16 +49,27 @@ impl Job {
 
     async fn view(
         &self,
+        opened: Option<Reader>,
         progress: &mut Progress,
         figures: &SnapshotMetrics,
         news: &mpsc::Sender<News>,
     ) -> Result<(), ChunkFailure> {
-        let mut reader: Reader = self.readers.take().await?;
-        reader.session.begin_view().await?;
+        let mut reader = match opened {
+            Some(reader) => reader,
+            None => {
+                let mut reader = self.readers.take().await?;
+                reader.session.begin_view().await?;
+                reader
+            }
+        };
         let mut stride = None;
         while let Some(mut range) = progress.rest() {
             self.readers.calm(&mut reader.session).await?;
-            range.up_to = self.next_boundary(&mut reader.session, &range, &mut stride).await?;
+            // Without a key there is no order to walk: it is one statement.
+            range.up_to = match self.plan.has_key() {
+                true => self.next_boundary(&mut reader.session, &range, &mut stride).await?,
+                false => None,
+            };
             progress.plan(range.up_to.clone());
             let chunk = chunk::read(self, &mut reader.session, &range).await?;
             self.readers.count(chunk.rows).await;

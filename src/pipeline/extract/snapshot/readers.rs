@@ -85,6 +85,17 @@ impl Readers {
         Ok(Reader { session, _place: place })
     }
 
+    /// A reader for a table that is read in one view, if there is a place now; the source's load is looked at later.
+    pub(in crate::pipeline::extract) async fn take_now(&self) -> Result<Option<Reader>, SnapshotError> {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Ok(None) };
+        let idle = self.idle.lock().await.pop();
+        let session = match idle {
+            Some(session) => session,
+            None => Session::open(&self.address).await?,
+        };
+        Ok(Some(Reader { session, _place: Some(place) }))
+    }
+
     /// Gives a reader back that is fit for more.
     pub(in crate::pipeline::extract) async fn give_back(&self, reader: Reader) {
         self.idle.lock().await.push(reader.session);

@@ -3,12 +3,13 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
+use tracing::Instrument as _;
 
 use super::{
     News, Parts,
     chunk::{self, ChunkFailure, ChunkRows},
     progress::Progress,
-    readers::Readers,
+    readers::{Reader, Readers},
 };
 use crate::{
     backoff::Backoff,
@@ -71,6 +72,8 @@ pub(in crate::pipeline::extract) enum Way {
     Chunks,
     /// As it was at one moment: over one connection, in one read view.
     View,
+    /// As [`View`](Self::View), while its changes are followed: which of them the view has is known.
+    History,
 }
 
 /// How reading a table ended before its end.
@@ -92,11 +95,18 @@ impl Job {
     }
 
     /// Reads what `progress` lacks and tells `news`. Ends by itself when all is read; may be dropped at any time.
-    pub(in crate::pipeline::extract) async fn run(self, mut progress: Progress, news: mpsc::Sender<News>) {
+    /// `view` is a session that is in the one view, where it was opened already.
+    pub(in crate::pipeline::extract) async fn run(
+        self,
+        view: Option<Reader>,
+        mut progress: Progress,
+        news: mpsc::Sender<News>,
+    ) {
         let figures = self.process.snapshot_begins(&self.origin, progress.rows, self.shape.rows);
-        let turn = self.readers.turn().await;
+        // Who has a view keeps its reader from the others already.
+        let turn = if view.is_some() { None } else { self.readers.turn().await };
         match self.way {
-            Way::View => self.read_view(&mut progress, &figures, &news).await,
+            Way::View | Way::History => self.read_view(view, &mut progress, &figures, &news).await,
             Way::Followed | Way::Chunks => self.read_table(&mut progress, &figures, &news).await,
         }
         self.readers.rest(turn).await;
@@ -196,10 +206,7 @@ impl Job {
             return Ok(start::Visible::Everything);
         }
         let mut conn = self.address.connect().await?;
-        start::visible(&mut conn).await.map_err(|e| match e {
-            start::StartError::Query(source) => SnapshotError::Query(source),
-            other => SnapshotError::End(Box::new(other)),
-        })
+        start::visible(&mut conn).await.map_err(SnapshotError::from_start)
     }
 
     async fn read_all(
@@ -226,14 +233,15 @@ impl Job {
                 progress.plan(range.up_to.clone());
             }
             let job = self.clone();
-            tasks.spawn(async move {
+            let work = async move {
                 let read = chunk::read(&job, &mut reader.session, &range).await;
                 if let Ok(chunk) = &read {
                     job.readers.count(chunk.rows).await;
                     job.readers.give_back(reader).await;
                 }
                 (range, read)
-            });
+            };
+            tasks.spawn(work.in_current_span());
         }
         while let Some(done) = tasks.join_next().await {
             self.settle(done, progress, news).await?;

@@ -13,6 +13,7 @@ use crate::{
     source::mysql::{
         checksum,
         connect::{Address, ConnectError},
+        start::StartError,
     },
 };
 
@@ -27,7 +28,7 @@ pub enum SnapshotError {
     Query(#[from] DriverFailure),
     /// The place in the binlog cannot be told.
     #[error(transparent)]
-    End(Box<crate::source::mysql::start::StartError>),
+    End(Box<StartError>),
     /// The server answered with something that is no key.
     #[error("the source answered with a key that has a NULL in it")]
     NullKey,
@@ -56,6 +57,14 @@ const CHANGED: [u16; 3] = [1054, 1176, 1412];
 const REFUSED: [u16; 4] = [1044, 1142, 1143, 1227];
 
 impl SnapshotError {
+    /// The place in the binlog cannot be told.
+    pub(crate) fn from_start(error: StartError) -> Self {
+        match error {
+            StartError::Query(source) => Self::Query(source),
+            other => Self::End(Box::new(other)),
+        }
+    }
+
     /// What to do about it.
     pub fn fate(&self) -> Fate {
         match self {

@@ -10,7 +10,10 @@ use super::{
     sql,
     stamp::{self, ServerTime, Stamp},
 };
-use crate::source::mysql::table_map::MysqlType;
+use crate::source::mysql::{
+    start::{self, ViewPlace},
+    table_map::MysqlType,
+};
 
 /// Where a window begins.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +50,15 @@ impl Session {
             self.conn.query_drop(statement).await?;
         }
         Ok(())
+    }
+
+    /// As [`begin_view`](Self::begin_view), and tells which transactions it sees; `None`, without a view, where the server cannot
+    /// say.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub async fn begin_placed_view(&mut self) -> Result<Option<ViewPlace>, SnapshotError> {
+        start::view(&mut self.conn, &sql::BEGIN_VIEW, sql::END_VIEW).await.map_err(SnapshotError::from_start)
     }
 
     /// Ends [`begin_view`](Self::begin_view).

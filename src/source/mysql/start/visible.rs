@@ -93,8 +93,14 @@ pub async fn visible(conn: &mut Conn) -> Result<Visible, StartError> {
 /// MariaDB and Percona Server: the place in the binlog of a consistent read.
 async fn consistent_place(conn: &mut Conn) -> Result<Option<(String, u64)>, StartError> {
     conn.query_drop(sql::CONSISTENT_SNAPSHOT).await?;
-    let rows: Vec<(String, String)> = conn.query(sql::SNAPSHOT_PLACE).await?;
+    let place = consistent_place_of(conn).await?;
     conn.query_drop(sql::END_SNAPSHOT).await?;
+    Ok(place)
+}
+
+/// The place of the consistent read that the session is in.
+pub(super) async fn consistent_place_of(conn: &mut Conn) -> Result<Option<(String, u64)>, StartError> {
+    let rows: Vec<(String, String)> = conn.query(sql::SNAPSHOT_PLACE).await?;
     let find = |name: &str| rows.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone());
     let file = find("Binlog_snapshot_file").filter(|file| !file.is_empty());
     Ok(file.zip(find("Binlog_snapshot_position").and_then(|n| n.parse().ok())))

@@ -4,7 +4,7 @@
 //! statement only projects.
 
 use crate::{
-    model::{ColumnDefault, ColumnType, Floor, table::system},
+    model::{ColumnDefault, ColumnType, Floor, Target, table::system},
     warehouse::{group::Fill, plan::KeyMode, sql::COLUMN_LIST},
 };
 
@@ -16,36 +16,77 @@ use super::{
 };
 use crate::warehouse::redshift::script::Effect;
 
-impl TableSql<'_> {
-    /// Older rows of an origin take the value; rows that have it already are not written again.
-    pub(crate) fn fill(&self, fill: &Fill, table: &str) -> Result<Option<String>, String> {
-        let Some(known) = self.layout.column(&fill.column) else {
-            return Err(format!("column {} is not in the target", fill.column));
-        };
-        let (ty, column) = (known.column.ty, name(&fill.column));
-        let literal = match &fill.value {
-            ColumnDefault::Unknown => return Ok(None),
-            ColumnDefault::Null => "NULL".to_owned(),
-            ColumnDefault::Literal(text) => types::literal(ty, text)?,
-        };
-        let differs = match (&fill.value, ty) {
-            (ColumnDefault::Null, _) => format!(" AND {column} IS NOT NULL"),
-            // Two SUPER values cannot be compared.
-            (_, ColumnType::Json) => String::new(),
-            (_, ColumnType::Text { .. }) => format!(
-                " AND ({column} <> {literal} OR octet_length({column}) <> octet_length({literal}) OR {column} IS NULL)"
-            ),
-            _ => format!(" AND ({column} <> {literal} OR {column} IS NULL)"),
-        };
+/// The same values of columns, and below which number of which origins they are meant.
+type Values<'a> = (Vec<(&'a str, &'a ColumnDefault)>, Vec<Floor>);
+
+/// Fills that one statement can do: of one origin and number all columns, and of all origins those with the same values. An
+/// origin's own fills stay in order: of two for one column the later one counts.
+fn together(fills: &[Fill]) -> Vec<Values<'_>> {
+    let mut own: Vec<(&Fill, Vec<(&str, &ColumnDefault)>)> = Vec::new();
+    for fill in fills {
+        let value = (fill.column.as_str(), &fill.value);
+        match own.iter_mut().rev().find(|(first, _)| first.origin == fill.origin) {
+            Some((first, values)) if first.below == fill.below && values.iter().all(|(c, _)| *c != fill.column) => {
+                values.push(value);
+            }
+            _ => own.push((fill, vec![value])),
+        }
+    }
+    let mut groups: Vec<Values<'_>> = Vec::new();
+    for (fill, values) in own {
         let floor = Floor {
             origin: fill.origin.clone(),
-            target: self.layout.target.clone(),
+            target: Target::new(String::new()),
             seq: fill.below,
             cause: crate::model::FloorCause::Truncate,
             committed_at: 0,
         };
-        let below = below(&[floor], "").join("");
-        Ok(Some(format!("UPDATE {table} SET {column} = {literal} WHERE {below}{differs}")))
+        let last = groups.iter().rposition(|(_, floors)| floors.iter().any(|f| f.origin == fill.origin));
+        let behind = groups.iter_mut().skip(last.map_or(0, |last| last + 1));
+        match behind.into_iter().find(|(known, _)| *known == values) {
+            Some((_, floors)) => floors.push(floor),
+            None => groups.push((values, vec![floor])),
+        }
+    }
+    groups
+}
+
+impl TableSql<'_> {
+    /// Older rows of origins take the values of columns that were added behind them; rows that have them already are not
+    /// written again. One statement for each set of values, whatever the number of columns and origins.
+    pub(crate) fn fill(&self, fills: &[Fill], table: &str) -> Result<Vec<String>, String> {
+        let mut statements = Vec::new();
+        for (values, floors) in together(fills) {
+            let (mut set, mut differs) = (Vec::new(), Vec::new());
+            for (column, value) in values {
+                let Some(known) = self.layout.column(column) else {
+                    return Err(format!("column {column} is not in the target"));
+                };
+                let (ty, column) = (known.column.ty, name(column));
+                let literal = match value {
+                    ColumnDefault::Unknown => continue,
+                    ColumnDefault::Null => "NULL".to_owned(),
+                    ColumnDefault::Literal(text) => types::literal(ty, text)?,
+                };
+                differs.push(match (value, ty) {
+                    (ColumnDefault::Null, _) => format!("{column} IS NOT NULL"),
+                    // Two SUPER values cannot be compared.
+                    (_, ColumnType::Json) => "TRUE".to_owned(),
+                    (_, ColumnType::Text { .. }) => format!(
+                        "{column} <> {literal} OR octet_length({column}) <> octet_length({literal}) OR {column} IS NULL"
+                    ),
+                    _ => format!("{column} <> {literal} OR {column} IS NULL"),
+                });
+                set.push(format!("{column} = {literal}"));
+            }
+            let (set, differs) = (set.join(", "), differs.join(" OR "));
+            if set.is_empty() {
+                continue;
+            }
+            let below = below(&floors, "").into_iter();
+            statements.extend(below.map(|below| format!("UPDATE {table} SET {set} WHERE ({below}) AND ({differs})")));
+        }
+        Ok(statements)
     }
 
     /// Rows below the floors go; where deletes are soft they are marked and keep their seq and commit time.
@@ -198,10 +239,40 @@ impl StageSql<'_> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::model::{Origin, Seq, Shard};
     use crate::warehouse::{
         Deletes,
         redshift::sql::table::tests::{layout, layout_names},
     };
+
+    #[test]
+    fn fills_take_as_many_statements_as_there_are_sets_of_values() {
+        let layout = layout(KeyMode::PerOrigin, Deletes::Hard);
+        let names = layout_names();
+        let sql = TableSql::new(&layout, &names);
+        let fill = |shard: u32, column: &str, value: &str, below: i64| Fill {
+            origin: Origin::new(&Shard::new(format!("s{shard}")), "shop", "orders"),
+            column: column.to_owned(),
+            value: ColumnDefault::Literal(value.to_owned()),
+            below: Seq(below),
+        };
+        let at = "2024-01-01 00:00:00";
+        let all: Vec<Fill> = (0..64).flat_map(|s| [fill(s, "n", "7", 5), fill(s, "at", at, 5)]).collect();
+        let texts = sql.fill(&all, "t").unwrap();
+        assert_eq!(texts.len(), 1, "{texts:?}");
+        let set = format!(
+            "UPDATE t SET \"n\" = 7, \"at\" = '{at}' WHERE ((\"_tw_origin\" = 's0:shop.orders' AND \"_tw_seq\" < 5) OR "
+        );
+        assert!(texts[0].starts_with(&set), "{}", texts[0]);
+        let rest = format!(") AND (\"n\" <> 7 OR \"n\" IS NULL OR \"at\" <> '{at}' OR \"at\" IS NULL)");
+        assert!(texts[0].ends_with(&rest), "{}", texts[0]);
+        // A column that was dropped and came again with another value: the later one counts, in each origin.
+        let again = [fill(1, "n", "1", 5), fill(1, "n", "2", 9), fill(2, "n", "2", 5), fill(2, "n", "1", 9)];
+        let values: Vec<_> =
+            sql.fill(&again, "t").unwrap().iter().map(|text| text[..text.find(" WHERE").unwrap()].to_owned()).collect();
+        assert_eq!(values, ["UPDATE t SET \"n\" = 1", "UPDATE t SET \"n\" = 2", "UPDATE t SET \"n\" = 1"]);
+        assert!(sql.fill(&[Fill { value: ColumnDefault::Unknown, ..fill(1, "n", "", 5) }], "t").unwrap().is_empty());
+    }
 
     #[test]
     fn json_is_parsed_on_its_way_and_only_projected() {

@@ -108,6 +108,10 @@ impl Naming for Names {
     fn literal(&self, ty: ColumnType, text: &str) -> Result<String, String> {
         types::literal(ty, text)
     }
+
+    fn key_type(&self, ty: ColumnType) -> ColumnType {
+        types::key_type(ty)
+    }
 }
 
 /// Creates a schema where it is missing.

@@ -14,7 +14,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     model::{ColumnType, Floor, Origin, table::system},
-    warehouse::sql::{COLUMN_LIST, ROW},
+    warehouse::{
+        plan::Layout,
+        sql::{COLUMN_LIST, ROW},
+    },
 };
 
 use super::{name, names, table::TableSql, text_literal, types};
@@ -29,6 +32,8 @@ pub(crate) type FileColumn = (String, ColumnType);
 #[derive(Debug)]
 pub(crate) struct StageSql<'a> {
     pub(crate) table: TableSql<'a>,
+    /// The target with the types that staging has.
+    rows: &'a Layout,
     /// The staging table, with and without its schema.
     stage: String,
     stage_bare: String,
@@ -42,12 +47,18 @@ impl<'a> StageSql<'a> {
     /// `private` quotes a name of the private schema; `stage` is the staging table's.
     pub(crate) fn new(table: TableSql<'a>, private: impl Fn(&str) -> String, stage: &str) -> Self {
         Self {
+            rows: table.layout,
             table,
             stage: private(stage),
             stage_bare: name(stage),
             keys: private(&keys_of(stage)),
             landing: private(&format!("{stage}_l")),
         }
+    }
+
+    /// With the types that staging has, where they are others than the target's.
+    pub(crate) fn rows_as(self, rows: &'a Layout) -> Self {
+        Self { rows, ..self }
     }
 
     pub(crate) fn stage(&self) -> &str {
@@ -60,12 +71,13 @@ impl<'a> StageSql<'a> {
 
     // ------------------------------------------------------------------ tables
 
-    /// Creates staging. It lies as the target does, so that they meet without being sent around, and is in no snapshot.
+    /// Creates staging. It lies as the target does, so that they meet without being sent around (but where a number of the key is
+    /// narrower in the files), and is in no snapshot.
     pub(crate) fn create(&self) -> String {
         let mut lines =
             vec![format!("{ROW} BIGINT IDENTITY(1,1)"), format!("{COLUMN_LIST} INTEGER DEFAULT 0 NOT NULL")];
         lines.extend(file_system().iter().map(|c| format!("{} {} NOT NULL", name(c), types::system_type(c))));
-        lines.extend(self.table.layout.columns.iter().map(|c| {
+        lines.extend(self.rows.columns.iter().map(|c| {
             let key = self.table.layout.is_key(&c.column.name);
             let null = if key { " NOT NULL" } else { "" };
             format!("{} {}{null}", name(&c.column.name), types::staged_type(c.column.ty, key))
@@ -103,7 +115,7 @@ impl<'a> StageSql<'a> {
         let layout = self.table.layout;
         let selected = columns.iter().map(|(column, from)| {
             let key = layout.is_key(column);
-            let to = layout.column(column).map_or(*from, |c| c.column.ty);
+            let to = self.rows.column(column).map_or(*from, |c| c.column.ty);
             match types::loads_into(*from, to) {
                 true => name(column),
                 false => format!("CAST({} AS {})", name(column), types::staged_type(to, key)),

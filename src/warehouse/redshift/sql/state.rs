@@ -6,7 +6,7 @@
 
 use crate::{
     model::Digest,
-    warehouse::group::{ExceptionChange, LogPosition, Move, RebuildChange, Watermark},
+    warehouse::group::{Exception, ExceptionChange, LogPosition, Move, RebuildChange, Watermark},
     warehouse::redshift::script::{About, Script},
     warehouse::state::{keyed, kind_text},
 };
@@ -19,6 +19,14 @@ const NOW: &str = "CAST(EXTRACT(epoch FROM GETDATE()) AS BIGINT) * 1000000";
 const PIECE_BYTES_MAX: usize = 60_000;
 /// Shards whose watermarks one statement moves: keeps it below the Data API's 100 KB.
 const MOVES_PER_STATEMENT: usize = 100;
+
+/// Bytes of keys and reasons in one statement that changes exceptions. It names keys several times: keeps it below the Data
+/// API's 100 KB.
+const CHANGES_BYTES_MAX: usize = 15_000;
+/// What stands beside key and reason, in the same measure.
+const CHANGE_BYTES: usize = 60;
+/// Bytes of a reason that are kept: it is a sentence or two.
+const REASON_BYTES_MAX: usize = 6_000;
 
 /// The tables of one group.
 #[derive(Clone, Debug)]
@@ -190,49 +198,64 @@ impl GroupTables {
         format!("SELECT origin, kind, entry, step, reason FROM {} ORDER BY origin", self.exception)
     }
 
-    /// A change of an exception: a count, what it must be, and the statement. `None` where nothing changes.
-    fn change_exception(&self, key: &str, change: &ExceptionChange) -> Option<(String, i64, String)> {
-        let table = &self.exception;
-        let origin = text_literal(key);
-        let at = |p: LogPosition| format!("origin = {origin} AND entry = {} AND step = {}", p.entry, p.step);
-        let stands = change.from.map_or_else(|| format!("origin = {origin}"), at);
-        let count = format!("SELECT count(*) FROM {table} WHERE {stands}");
-        Some(match (&change.from, &change.to) {
-            (None, None) => return None,
-            (None, Some(e)) => {
-                let (kind, reason) = (text_literal(kind_text(e.kind)), reason(&e.reason));
-                let LogPosition { entry, step } = e.position;
-                let sql = format!(
-                    "INSERT INTO {table} (origin, kind, entry, step, reason, since) \
-                     VALUES ({origin}, {kind}, {entry}, {step}, {reason}, {NOW})"
-                );
-                (count, 0, sql)
-            }
-            (Some(_), None) => (count, 1, format!("DELETE FROM {table} WHERE {stands}")),
-            (Some(_), Some(e)) => {
-                let (kind, reason) = (text_literal(kind_text(e.kind)), reason(&e.reason));
-                let LogPosition { entry, step } = e.position;
-                let sql = format!(
-                    "UPDATE {table} SET kind = {kind}, reason = {reason}, entry = {entry}, step = {step}, since = {NOW} \
-                     WHERE {stands}"
-                );
-                (count, 1, sql)
-            }
-        })
-    }
-
-    /// All changes of exceptions and of places in rebuilds, each behind a count that proves where it stood.
+    /// All changes of exceptions and of places in rebuilds, in few statements, each behind a count that proves where they
+    /// stood. Nobody else writes the table while the fence is held.
     pub(crate) fn change_exceptions(
         &self,
         script: &mut Script,
         exceptions: &[ExceptionChange],
         rebuilds: &[RebuildChange],
     ) {
-        let changes = keyed(exceptions, rebuilds).filter_map(|(key, change)| self.change_exception(&key, change));
-        for (count, expected, statement) in changes {
+        let all: Vec<_> = keyed(exceptions, rebuilds).collect();
+        let some = |from: bool, to: bool| -> Vec<Changed<'_>> {
+            let some = all.iter().filter(|(_, c)| c.from.is_some() == from && c.to.is_some() == to);
+            some.map(|(key, c)| (key.as_str(), c.from, c.to.as_ref())).collect()
+        };
+        let mut change = |part: &[Changed<'_>], expected: i64, statement: &dyn Fn(&str) -> String| {
+            let stands = part.iter().map(stands_at).collect::<Vec<_>>().join(" OR ");
+            let count = format!("SELECT count(DISTINCT origin) FROM {} WHERE {stands}", self.exception);
             script.count(&About::Position, count, expected, "an exception stands elsewhere");
-            script.push(&About::Position, statement);
+            script.push(&About::Position, statement(&stands));
+        };
+        for part in parts(&some(true, false)) {
+            change(part, integer(part.len()), &|stands| format!("DELETE FROM {} WHERE {stands}", self.exception));
         }
+        for part in parts(&some(true, true)) {
+            change(part, integer(part.len()), &|stands| self.move_exceptions(part, stands));
+        }
+        for part in parts(&some(false, true)) {
+            change(part, 0, &|_| self.add_exceptions(part));
+        }
+    }
+
+    fn add_exceptions(&self, part: &[Changed<'_>]) -> String {
+        let rows = part.iter().filter_map(|(key, _, to)| {
+            let to = (*to)?;
+            let (key, kind, reason) = (text_literal(key), text_literal(kind_text(to.kind)), reason(&to.reason));
+            Some(format!("({key}, {kind}, {}, {}, {reason}, {NOW})", to.position.entry, to.position.step))
+        });
+        format!(
+            "INSERT INTO {} (origin, kind, entry, step, reason, since) VALUES {}",
+            self.exception,
+            rows.collect::<Vec<_>>().join(", ")
+        )
+    }
+
+    fn move_exceptions(&self, part: &[Changed<'_>], stands: &str) -> String {
+        let set = |value: &dyn Fn(&Exception) -> String| {
+            let arms = part
+                .iter()
+                .filter_map(|(key, _, to)| Some(format!("WHEN {} THEN {}", text_literal(key), value((*to)?))));
+            format!("CASE origin {} END", arms.collect::<Vec<_>>().join(" "))
+        };
+        format!(
+            "UPDATE {} SET kind = {}, reason = {}, entry = {}, step = {}, since = {NOW} WHERE {stands}",
+            self.exception,
+            set(&|e| text_literal(kind_text(e.kind))),
+            set(&|e| reason(&e.reason)),
+            set(&|e| e.position.entry.to_string()),
+            set(&|e| e.position.step.to_string()),
+        )
     }
 
     // ------------------------------------------------------------------ registry
@@ -285,9 +308,38 @@ fn stands(step: &Move, from: &Watermark) -> String {
     )
 }
 
-/// A reason as a literal that its column takes.
+/// A changed exception: its key, where it stood, and what it becomes.
+type Changed<'a> = (&'a str, Option<LogPosition>, Option<&'a Exception>);
+
+/// Where a changed exception must stand; a new one nowhere.
+fn stands_at((key, from, _): &Changed<'_>) -> String {
+    let origin = text_literal(key);
+    match from {
+        None => format!("origin = {origin}"),
+        Some(from) => format!("(origin = {origin} AND entry = {} AND step = {})", from.entry, from.step),
+    }
+}
+
+/// The changes in parts that fit one statement each.
+fn parts<'a, 'b>(changes: &'b [Changed<'a>]) -> Vec<&'b [Changed<'a>]> {
+    let bytes = |(key, _, to): &Changed<'_>| CHANGE_BYTES + key.len() + to.map_or(0, |to| reason(&to.reason).len());
+    let (mut rest, mut taken) = (changes, Vec::new());
+    while !rest.is_empty() {
+        let mut total = 0;
+        let fit = rest.iter().take_while(|change| {
+            total += bytes(change);
+            total <= CHANGES_BYTES_MAX
+        });
+        let (part, others) = rest.split_at(fit.count().max(1));
+        taken.push(part);
+        rest = others;
+    }
+    taken
+}
+
+/// A reason as a literal that its column and a statement take.
 fn reason(text: &str) -> String {
-    text_literal(pieces(text).first().copied().unwrap_or_default())
+    text_literal(text.get(..text.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or(text))
 }
 
 /// The text in pieces that a VARCHAR takes; at least one.
@@ -344,6 +396,34 @@ mod tests {
         assert!(update.contains("WHEN 's1' THEN committed_at"), "{update}");
         let long = tables().move_watermarks(&moves(MOVES_PER_STATEMENT as u64, Some(1))).remove(0).2;
         assert!(long.len() < 100_000, "{}", long.len());
+    }
+
+    #[test]
+    fn exceptions_change_in_few_statements() {
+        let at = |entry| LogPosition { entry, step: 0 };
+        let to = |entry| {
+            let (kind, reason) = (crate::warehouse::ExceptionKind::Held, "it's held".to_owned());
+            Some(Exception { kind, position: at(entry), reason })
+        };
+        let change = |n: u64, from, to| {
+            let origin = crate::model::Origin::new(&Shard::new("s1"), "shop", format!("t{n}"));
+            ExceptionChange { origin, from, to }
+        };
+        let mut changes: Vec<_> = (0..50).map(|n| change(n, None, to(n))).collect();
+        changes.extend((50..100).map(|n| change(n, Some(at(1)), to(n))));
+        changes.extend((100..150).map(|n| change(n, Some(at(1)), None)));
+        changes.push(change(200, None, None));
+        let mut script = Script::default();
+        tables().change_exceptions(&mut script, &changes, &[]);
+        let texts: Vec<&str> = script.steps.iter().map(|step| step.sql.text()).collect();
+        assert_eq!(texts.len(), 6, "{texts:?}");
+        let verbs: Vec<_> = texts.iter().map(|t| t.split(' ').next().unwrap()).collect();
+        assert_eq!(verbs, ["SELECT", "DELETE", "SELECT", "UPDATE", "SELECT", "INSERT"]);
+        assert!(texts[5].contains("('s1:shop.t49', 'held', 49, 0, 'it''s held', "), "{}", texts[5]);
+        changes = (0..5_000).map(|n| change(n, Some(at(1)), to(n))).collect();
+        let mut script = Script::default();
+        tables().change_exceptions(&mut script, &changes, &[]);
+        assert!(script.steps.iter().all(|step| step.sql.text().len() < 98_000));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Definitions: targets, their side tables, and how columns change.
 
 use crate::{
-    model::{ColumnDefault, ColumnType, table::system},
+    model::{Column, ColumnDefault, ColumnType, table::system},
     warehouse::{
         physical::{DistKey, can_be_physical_key},
-        plan::Layout,
+        plan::{Layout, TargetColumn},
     },
 };
 
@@ -37,7 +37,8 @@ impl<'a> TableSql<'a> {
     }
 
     /// Creates the target or its side table. The primary key is a promise to the planner, which nobody enforces and the
-    /// merge keeps. The side table lies as the target does, so that winners move without being sent around.
+    /// merge keeps. With a text in the key it could not: MySQL may have `'a'` and `'a '` there, which are equal in Redshift, and
+    /// a planner that was promised one row leaves out what would have found two. The side table lies as the target does, so that winners move without being sent around.
     pub(crate) fn create(&self, side: bool) -> String {
         let mut lines: Vec<String> = self
             .layout
@@ -49,7 +50,7 @@ impl<'a> TableSql<'a> {
             })
             .collect();
         lines.extend(self.layout.columns.iter().filter_map(|c| self.column(&c.column.name)));
-        if !self.layout.append_only() {
+        if !self.layout.append_only() && !self.layout.columns.iter().any(|c| self.may_end_with_blanks(c)) {
             let key = names(&self.layout.key);
             let origin = name(system::ORIGIN);
             let key = match (side, self.layout.global()) {
@@ -60,6 +61,17 @@ impl<'a> TableSql<'a> {
         }
         let table = if side { &self.side } else { &self.target };
         format!("CREATE TABLE {table} (\n  {}\n){}", lines.join(",\n  "), self.attributes())
+    }
+
+    /// Whether two values of a key column may differ in blanks at their ends alone. MySQL cuts them off CHAR, and ENUM and SET
+    /// have none.
+    fn may_end_with_blanks(&self, column: &TargetColumn) -> bool {
+        let Column { name, ty, source, .. } = &column.column;
+        let cut = ["char", "enum", "set"].iter().any(|kind| {
+            let rest = source.get(..kind.len()).filter(|s| s.eq_ignore_ascii_case(kind)).and(source.get(kind.len()..));
+            rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+        });
+        matches!(ty, ColumnType::Text { .. }) && self.layout.is_key(name) && !cut
     }
 
     /// The statements that create the target where its schema exists.
@@ -185,8 +197,8 @@ pub(crate) enum Widening {
 pub(crate) mod tests {
     use super::*;
     use crate::{
-        model::{Column, Target},
-        warehouse::{Deletes, KeyMode, Physical, TargetColumn, plan::Place},
+        model::Target,
+        warehouse::{Deletes, KeyMode, Physical, plan::Place},
     };
 
     pub(crate) fn layout(key_mode: KeyMode, deletes: Deletes) -> Layout {
@@ -231,6 +243,20 @@ pub(crate) mod tests {
              \"id\" BIGINT NOT NULL,\n  \"n\" INTEGER DEFAULT 7 ENCODE az64,\n  \"at\" TIMESTAMP,\n  \
              \"doc\" SUPER,\n  PRIMARY KEY (\"_tw_origin\", \"id\")\n) DISTSTYLE KEY DISTKEY (\"id\") SORTKEY (\"at\")"
         );
+    }
+
+    #[test]
+    fn no_key_is_promised_that_blanks_could_break() {
+        let names = layout_names();
+        let mut layout = layout(KeyMode::PerOrigin, Deletes::Hard);
+        layout.columns[0].column.ty = ColumnType::Text { bytes_max: Some(80) };
+        for (source, promised) in
+            [("VARCHAR(20)", false), ("text", false), ("CHAR(20)", true), ("enum('a','b')", true), ("", false)]
+        {
+            layout.columns[0].column.source = source.to_owned();
+            let text = TableSql::new(&layout, &names).create(false);
+            assert_eq!(text.contains("PRIMARY KEY"), promised, "{source}: {text}");
+        }
     }
 
     #[test]

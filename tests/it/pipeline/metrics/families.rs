@@ -75,6 +75,7 @@ const SAID: &[(&str, &[&str], f64)] = &[
     ("table_lag_seconds", &[".clash\""], 1.0),
     ("parked_table", &["shard=\"s1\"", ".strict\"", "half=\"extract\""], 1.0),
     ("parked_table", &["shard=\"s2\"", ".clash\"", "half=\"apply\""], 1.0),
+    ("shard_paused", &["shard=\"s1\""], 0.0),
     ("extract_changed_values_total", &[".notes\"", "column=\"note\"", "policy=\"cut\""], 1.0),
     ("errors_total", &["stage=\"source\"", "kind=\"transient\""], 1.0),
     ("errors_total", &["stage=\"decode\"", "kind=\"table\""], 1.0),
@@ -99,13 +100,18 @@ const SAID_MEANWHILE: &[(&str, &[&str], f64)] = &[
 ];
 
 /// Proven beside the code: `metrics::source::tests` (a server does not change its identity while a test looks on),
-/// `metrics::polls::tests` (no source of this test is asked) and `metrics::rebuilds::tests`.
+/// `metrics::polls::tests` (no source of this test is asked), `metrics::lag::tests`, `metrics::paused::tests` (nothing is paused) and
+/// `metrics::rebuilds::tests`.
 const SAID_ELSEWHERE: &[&str] = &[
     "source_server_changes_total",
     "poll_rounds_total",
     "poll_failures_total",
     "poll_rows_total",
     "poll_age_seconds",
+    "poll_interval_seconds",
+    "shard_paused_timestamp_seconds",
+    "table_paused",
+    "table_paused_timestamp_seconds",
     "rebuild_rows",
     "rebuild_expected_rows",
 ];

@@ -2,7 +2,7 @@
 
 use tailwater::{
     model::{Column, ColumnDefault, ColumnType, Op},
-    warehouse::{Deletes, KeyMode, Physical, TablePlan, WarehouseError},
+    warehouse::{Deletes, KeyMode, TablePlan, WarehouseError, redshift::RedshiftOptions},
 };
 
 use super::world::RedshiftWorld;
@@ -106,23 +106,64 @@ async fn a_view_is_never_dropped() {
     assert_eq!(rows(&world).await.len(), 3);
 }
 
-/// A key column cannot be altered; text keys begin wide enough for what usually happens.
+fn keyed(ty: ColumnType) -> Vec<Column> {
+    vec![column("id", ty, Some(0)), column("n", ColumnType::Int16, None)]
+}
+
+/// Key columns cannot be altered, so they are made wide: a growing key changes nothing, in whatever types rows come and
+/// whether they come by COPY or as INSERT.
 #[tokio::test]
-async fn keys_stay_as_they_are() {
+async fn integer_keys_are_made_for_what_they_become() {
+    for (key_mode, insert_rows_max) in [(KeyMode::PerOrigin, 0), (KeyMode::Global { updated_at: None }, 200)] {
+        let world = RedshiftWorld::new();
+        let options = RedshiftOptions { insert_rows_max, ..world.options() };
+        let mut applier = Applier::over(Box::new(world.uploading(options)), "one").await;
+        let plan = |ty| planned(&keyed(ty), key_mode.clone());
+        applier.ensure(&plan(ColumnType::Int32)).await.unwrap();
+        put(&mut applier, &keyed(ColumnType::Int32), 1, &["2147483647", "1"]).await;
+        assert!(applier.ensure(&plan(ColumnType::Int64)).await.unwrap().widened.is_empty());
+        put(&mut applier, &keyed(ColumnType::Int64), 2, &["9000000000", "2"]).await;
+        // Shards that are before and behind the change, in one tick; and the same key in both types.
+        let mut files = Files::default();
+        let late = [row(&origin(SHARD, "t"), 3, Op::Update, &["2147483647", "3"])];
+        let new = [row(&origin(SHARD, "t"), 4, Op::Delete, &["9000000000", "2"])];
+        let mixed = vec![
+            files.add(&schema(&keyed(ColumnType::Int32)), &late),
+            files.add(&schema(&keyed(ColumnType::Int64)), &new),
+        ];
+        applier.apply(&files, &[Change::files(T, mixed)]).await.unwrap();
+        put(&mut applier, &keyed(ColumnType::Int16), 5, &["7", "4"]).await;
+        let rows = world.query(&format!("SELECT id, n FROM {} ORDER BY id", world.table(T))).await;
+        assert_eq!(rows, [cells(&["7", "4"]), cells(&["2147483647", "3"])]);
+    }
+}
+
+/// What still cannot become wider is told with its mend: texts beyond the longest key, and tables of before.
+#[tokio::test]
+async fn keys_that_cannot_grow_park_the_table() {
     let world = RedshiftWorld::new();
     let applier = Applier::open(&world, "one").await;
     let keyed = |ty| planned(&[column("id", ty, Some(0))], KeyMode::PerOrigin);
-    applier.ensure(&keyed(text(40))).await.unwrap();
-    applier.ensure(&keyed(text(400))).await.unwrap();
-    let number = |ty| TablePlan {
-        physical: Physical::default(),
-        ..plan("shop.n", &[column("id", ty, Some(0))], KeyMode::PerOrigin, Deletes::Hard)
-    };
-    applier.ensure(&number(ColumnType::Int32)).await.unwrap();
-    match applier.ensure(&number(ColumnType::Int64)).await {
-        Err(WarehouseError::Table { reason, .. }) => assert!(reason.contains("another name"), "{reason}"),
+    let refused = async |plan: &TablePlan| match applier.ensure(plan).await {
+        Err(WarehouseError::Table { reason, .. }) => {
+            assert!(reason.contains("rename shop.t away") && reason.contains("tailwater rebuild"), "{reason}");
+        }
         other => panic!("{other:?}"),
+    };
+    for size in [40, 400, 1_024] {
+        assert!(applier.ensure(&keyed(text(size))).await.unwrap().widened.is_empty());
     }
+    refused(&keyed(text(4_000))).await;
+    // As an earlier version registered an INT key.
+    world.query(&format!("DROP TABLE {}", world.table(T))).await;
+    world.query("DELETE FROM _tailwater.target").await;
+    applier.ensure(&keyed(ColumnType::Int32)).await.unwrap();
+    let narrow = world.query("SELECT definition FROM _tailwater.target").await[0][0].clone().unwrap();
+    assert!(narrow.contains("\"int64\""), "{narrow}");
+    let narrow = narrow.replace("\"int64\"", "\"int32\"");
+    world.query(&format!("UPDATE _tailwater.target SET definition = '{narrow}'")).await;
+    applier.ensure(&keyed(ColumnType::Int32)).await.unwrap();
+    refused(&keyed(ColumnType::Int64)).await;
 }
 
 /// A definition that does not fit one VARCHAR is kept in pieces.

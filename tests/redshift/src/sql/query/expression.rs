@@ -9,6 +9,9 @@ use crate::sql::reserved::{is_expression, is_reserved};
 use crate::sql::types;
 use crate::{ColumnType, Refusal};
 
+/// Most bytes of a literal: it is a VARCHAR (L6).
+const TEXT_BYTES_MAX: usize = 65_535;
+
 /// Types of PostgreSQL's catalog that casts may name.
 const CATALOG_TYPES: &[&str] = &["regtype", "regclass", "oid", "name"];
 
@@ -16,6 +19,12 @@ impl Walk<'_> {
     pub(super) fn check_expression(&mut self, expr: &Expr) -> Result<(), Refusal> {
         match expr {
             Expr::Identifier(ident) => self.check_ident(ident),
+            Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. })
+                if text.len() > TEXT_BYTES_MAX =>
+            {
+                let message = format!("String value exceeds the max size of {TEXT_BYTES_MAX} bytes");
+                Err(Refusal::engine(8001, message, "literal"))
+            }
             Expr::CompoundIdentifier(parts) => parts.iter().try_for_each(|part| self.check_ident(part)),
             Expr::IsFalse(_)
             | Expr::IsNotFalse(_)

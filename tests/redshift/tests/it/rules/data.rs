@@ -34,6 +34,21 @@ async fn m1_the_shape_of_a_merge_by_hand() {
 }
 
 #[tokio::test]
+async fn l6_no_literal_is_longer_than_a_varchar() {
+    let mut client = Client::new("l6_literals").await;
+    client.run("CREATE TABLE t (v VARCHAR(65535), b VARBYTE(16777216))").await;
+    let long = "x".repeat(65_535);
+    client.run(&format!("INSERT INTO t (v) VALUES ('{long}')")).await;
+    for refused in [
+        format!("INSERT INTO t (v) VALUES ('{long}x')"),
+        format!("INSERT INTO t (b) VALUES (FROM_HEX('{}'))", "ab".repeat(32_768)),
+    ] {
+        let (code, message) = client.error(&refused).await;
+        assert_eq!((code.as_str(), message.contains("65535 bytes")), ("XX000", true), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn m1_merge_inserts_duplicates() {
     let mut client = Client::new("m1_merge").await;
     client.run("CREATE TABLE t (id INT, v INT); CREATE TABLE s (id INT, v INT)").await;
