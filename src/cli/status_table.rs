@@ -74,6 +74,7 @@ pub(super) fn text(status: &Status) -> String {
     }));
     table(&rows, &mut out);
     for t in &status.tables {
+        origins("appends its changes", &t.appends, &mut out);
         origins("parked", &t.parked, &mut out);
         origins("needs a snapshot", &t.needs_snapshot, &mut out);
     }

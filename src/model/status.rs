@@ -79,6 +79,9 @@ pub struct TableStatus {
     /// Origins that an operator has paused.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub paused: Vec<String>,
+    /// Origins without a key, each with the statement that gives it one: their changes are appended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub appends: Vec<ParkedOrigin>,
     /// Origins that stopped arriving, each with its reason and the command that repairs it.
     pub parked: Vec<ParkedOrigin>,
     /// Origins whose old rows need a new snapshot, each with its reason.

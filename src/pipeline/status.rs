@@ -9,7 +9,7 @@ use std::{
 use futures::{StreamExt, future::join_all, stream};
 use tokio::time::timeout;
 
-use super::{apply, control::Holds, open};
+use super::{apply, control::Holds, extract, open};
 use crate::{
     config::{Config, LakeUrl, Mode, Source, TableRules},
     errors::chain,
@@ -251,6 +251,10 @@ fn tables(
             let note = |reason: &String| ParkedOrigin { origin: origin.to_string(), reason: reason.clone() };
             table.paused.extend(held.origin(origin).map(|_| origin.to_string()));
             table.reading.extend(known.snapshot.iter().map(|_| origin.to_string()));
+            table.appends.extend(known.appends.then(|| ParkedOrigin {
+                origin: origin.to_string(),
+                reason: format!("it has no key; {}", extract::add_key(origin)),
+            }));
             table.parked.extend(known.parked.iter().map(note));
             table.needs_snapshot.extend(known.needs_snapshot.iter().map(note));
             table.rebuilding |= groups.values().any(|state| state.rebuilds.contains_key(&known.target));

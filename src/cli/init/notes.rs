@@ -136,7 +136,7 @@ pub(super) fn size<'a>(tables: impl Iterator<Item = &'a FoundTable> + Clone) -> 
 
 fn key(table: &FoundTable) -> String {
     if table.key.is_empty() {
-        return "none: it cannot be merged; ALTER TABLE … ADD PRIMARY KEY (…), or exclude it".to_owned();
+        return "none: it cannot be merged, its changes are appended (no_key); ALTER TABLE … ADD PRIMARY KEY (…), or exclude it".to_owned();
     }
     table.key.join(", ")
 }

@@ -20,6 +20,7 @@ use std::{
 };
 
 pub(super) use poll::Polling;
+pub(in crate::pipeline) use rows::add_key;
 pub(super) use rows::count_sealed;
 pub(super) use snapshot::{SnapshotState, Snapshots};
 

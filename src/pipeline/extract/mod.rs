@@ -33,6 +33,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{Notify, watch};
 use tracing::Instrument as _;
 
+pub(in crate::pipeline) use decoder::add_key;
 pub use error::ExtractError;
 pub use files::Encoders;
 pub(in crate::pipeline) use snapshot::table::compile;

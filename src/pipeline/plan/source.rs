@@ -83,7 +83,8 @@ async fn ask(
         let Some(rule) = rules.resolve(&listed.name.database, &listed.name.table) else { continue };
         let origin = Origin::new(&shard, &listed.name.database, &listed.name.table);
         let known = head.and_then(|h| h.catalog.origins.get(&origin));
-        let asked = (anew && known.is_some()) || asked.iter().any(|p| p.matches(&listed.name.database, &listed.name.table));
+        let asked =
+            (anew && known.is_some()) || asked.iter().any(|p| p.matches(&listed.name.database, &listed.name.table));
         let one = Table { config, source, polls, rule, origin, listed, flavor };
         let (table, schema) = one.look(&mut catalog, known, asked, position.is_some()).await;
         captured.push(Captured { origin: one.origin, target: one.rule.target, schema });
@@ -209,10 +210,16 @@ impl Table<'_> {
         let policies = extract::policies(&self.rule, for_copy);
         let plan = extract::compile(shape, &policies).map_err(|e| e.to_string())?;
         if !plan.has_key() {
-            return Err(
-                "it has neither a primary key nor a UNIQUE key without NULL; ALTER TABLE … ADD PRIMARY KEY (…)"
-                    .to_owned(),
-            );
+            let what = "it has neither a primary key nor a UNIQUE key without NULL";
+            const MEND: &str = "ALTER TABLE … ADD PRIMARY KEY (…)";
+            // Rounds for what is new walk the key.
+            let asked = self.polls.is_some_and(|polls| polls.of(&self.rule).mode == TableMode::Incremental);
+            if asked || self.rule.no_key == config::NoKey::Park {
+                return Err(format!("{what}; {MEND}"));
+            }
+            notes.push(format!(
+                "{what}: its changes are appended as a history, and a snapshot of it is one long read; {MEND}"
+            ));
         }
         notes.extend(self.struck(shape, plan.schema(), policies));
         Ok(Arc::clone(plan.schema()))

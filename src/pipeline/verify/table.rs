@@ -114,7 +114,7 @@ impl ShardVerifier<'_> {
         let target = self.checksums.target(&known.target).await?;
         let target = target.ok_or_else(|| nothing("the warehouse has no such table yet"))?;
         if target.key.is_empty() {
-            return Err(nothing("it has no key"));
+            return Err(nothing("it has no key, so the warehouse has a history of it"));
         }
         let now = self.reader.columns(&origin.database, &origin.table).await?;
         if now.is_empty() {

@@ -18,7 +18,8 @@ fn a_table_without_a_key_is_parked_and_shown() -> Result<()> {
         "CREATE DATABASE keys_; CREATE TABLE keys_.good (id INT PRIMARY KEY); CREATE TABLE keys_.keyless (id INT);
          INSERT INTO keys_.good VALUES (1); INSERT INTO keys_.keyless VALUES (1)",
     )?;
-    let place = Place::new(&[url(server)], "keys_.*")?;
+    // With another key of the rule.
+    let place = Place::new(&[url(server)], "keys_.*\"\nno_key = \"park")?;
     let said = place.ends_with(1, &["status"])?;
     ensure!(said.contains("has none in"), "{said}");
     place.ends_with(4, &["run", "--once"])?;

@@ -61,8 +61,8 @@ fn keys_of_every_kind_keep_rows_apart() -> Result<()> {
 }
 
 #[test]
-fn a_table_without_a_key_is_parked_with_its_mend() -> Result<()> {
-    let scene = Setup::new("keyless").one_shard().start()?;
+fn a_table_without_a_key_is_parked_with_its_mend_where_the_rule_says_so() -> Result<()> {
+    let scene = Setup::new("keyless").one_shard().rule("bare", "no_key = \"park\"").start()?;
     scene.sql(
         0,
         "CREATE TABLE bare (n INT, UNIQUE KEY (n)); INSERT INTO bare VALUES (1), (1 + 1), (NULL);

@@ -67,18 +67,26 @@ fn target<'a>(plan: &'a serde_json::Value, name: &str) -> &'a serde_json::Value 
 #[test]
 fn a_plan_is_what_run_does_and_changes_nothing() -> Result<()> {
     for engine in Engine::ALL {
-        let scene =
-            Setup::new("plan").to(engine).one_shard().begins("snapshot").rule("cut", "text_bytes_max = 5").start()?;
+        let scene = Setup::new("plan")
+            .to(engine)
+            .one_shard()
+            .begins("snapshot")
+            .rule("cut", "text_bytes_max = 5")
+            .rule("keyless", "no_key = \"park\"")
+            .start()?;
         scene.sql(
             0,
             "CREATE TABLE orders (id INT PRIMARY KEY, item VARCHAR(40)); INSERT INTO orders VALUES (1, 'a'), (2, 'b');
-             CREATE TABLE cut (id INT PRIMARY KEY, note VARCHAR(40)); CREATE TABLE keyless (a INT); ANALYZE TABLE orders",
+             CREATE TABLE cut (id INT PRIMARY KEY, note VARCHAR(40)); CREATE TABLE keyless (a INT); CREATE TABLE history (a INT); ANALYZE TABLE orders",
         )?;
         let first = plan(&scene, engine, 1)?;
         ensure!(first["shards"][0]["begins"] == "snapshot" && first["shards"][0]["entry"].is_null(), "{first:#}");
         let orders = table(&first, ".orders");
         ensure!(orders["action"] == "snapshot" && orders["rows"] == 2, "{first:#}");
-        ensure!(table(&first, ".keyless")["action"] == "park", "{first:#}");
+        let keyless = table(&first, ".keyless");
+        ensure!(keyless["action"] == "park" && keyless["notes"].to_string().contains("PRIMARY KEY"), "{first:#}");
+        let history = table(&first, ".history");
+        ensure!(history["action"] == "snapshot" && history["notes"].to_string().contains("appended"), "{first:#}");
         ensure!(table(&first, ".cut")["notes"][0].as_str().is_some_and(|n| n.contains("note (varchar")), "{first:#}");
         let created = target(&first, ".orders")["statements"].to_string();
         ensure!(target(&first, ".orders")["change"] == "create" && created.contains("CREATE TABLE"), "{first:#}");

@@ -301,6 +301,11 @@ impl Scene {
         self.servers[shard].sql(&format!("SET NAMES utf8mb4; USE {};\n{statements}", self.name))
     }
 
+    /// The rows of a query on one shard, columns apart by tabs.
+    pub(super) fn source_rows(&self, shard: usize, query: &str) -> Result<Vec<String>> {
+        self.servers[shard].query(&format!("SET NAMES utf8mb4; USE {};\n{query}", self.name))
+    }
+
     /// Runs statements on every shard.
     pub(super) fn sql_all(&self, statements: &str) -> Result<()> {
         (0..self.servers.len()).try_for_each(|shard| self.sql(shard, statements))

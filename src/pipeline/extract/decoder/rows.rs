@@ -290,7 +290,7 @@ impl Decoder {
 }
 
 /// The statement that gives a table a key.
-pub(super) fn add_key(origin: &Origin) -> String {
+pub(in crate::pipeline) fn add_key(origin: &Origin) -> String {
     format!(
         "add one, for example ALTER TABLE `{}`.`{}` ADD COLUMN id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
         origin.database, origin.table

@@ -60,7 +60,12 @@ async fn keys(check: &mut Check<'_>, names: &[&TableName]) {
     if !without.is_empty() {
         let what =
             format!("tables without a primary key or a unique key without NULL cannot be merged: {}", list(&without));
-        check.warning(what, "ALTER TABLE … ADD PRIMARY KEY (…), or exclude the tables");
+        check.warning(
+            what,
+            "ALTER TABLE … ADD PRIMARY KEY (…), and for tables to come SET PERSIST sql_generate_invisible_primary_key = ON (MySQL \
+             8.0.30 or newer); or exclude the tables, or park them (no_key = \"park\"). Until then every change of theirs is appended \
+             to a history, and a snapshot of each is one long read in one view",
+        );
     }
 }
 
