@@ -19,7 +19,6 @@ use clap::Parser;
 use tailwater_proof::compare::check_log;
 use tailwater_servers::{Mysql, PASSWORD, USER};
 
-use data::Size;
 use measure::{Figures, measure, median};
 
 /// Times that each way is taken when nothing else is asked.

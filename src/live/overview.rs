@@ -190,6 +190,7 @@ mod tests {
                 seq: Seq(1),
                 schema: Digest::of(b"x"),
                 added: Default::default(),
+                appends: false,
             };
             live.shard(&shard).passed(1, &[schema("a"), schema("b")]);
         }

@@ -88,7 +88,7 @@ mod tests {
         for (n, table) in [(1, "orders"), (2, "notes")] {
             let origin = Origin::new(&s1, "shop", table);
             let (target, schema) = (Target::new("shop.t"), Digest::of(b"x"));
-            let step = Step::Schema { origin, target, seq: Seq(n), schema, added: Default::default() };
+            let step = Step::Schema { origin, target, seq: Seq(n), schema, added: Default::default(), appends: false };
             metrics.live().shard(&s1).passed(n as u64, &[step]);
         }
         let mut pauses = Pauses::default();

@@ -84,8 +84,6 @@ pub(super) struct Setup {
     url: Option<String>,
     /// Redshift is reached through a proxy.
     proxied: bool,
-    /// Redshift is reached through the Data API.
-    data_api: bool,
     /// Further keys of `[lake]`.
     lake: String,
     /// Further keys of `[warehouse]`.
@@ -105,7 +103,6 @@ impl Setup {
             start: "earliest",
             url: None,
             proxied: false,
-            data_api: false,
             lake: String::new(),
             keys: String::new(),
             lines: String::new(),
@@ -161,12 +158,6 @@ impl Setup {
     /// To Redshift, which the program reaches through a proxy.
     pub(super) fn by_proxy_to_redshift(mut self) -> Self {
         self.proxied = true;
-        self.to(Engine::Redshift)
-    }
-
-    /// To Redshift through its Data API.
-    pub(super) fn by_data_api(mut self) -> Self {
-        self.data_api = true;
         self.to(Engine::Redshift)
     }
 
@@ -244,10 +235,7 @@ impl Setup {
         line(&self.lake);
         line("flush_interval = \"200ms\"\n[warehouse]\ntick = \"200ms\"");
         line(&self.keys);
-        line(&match (warehouse, self.data_api) {
-            (Warehouse::Redshift(url), true) => data_api(url),
-            _ => warehouse.configuration(),
-        });
+        line(&warehouse.configuration());
         line(&self.lines);
         line(&format!("[[table]]\nmatch = \"{}.*\"", self.name));
         text
@@ -329,6 +317,16 @@ impl Scene {
 
     pub(super) fn s3(&self) -> Result<&S3> {
         self.s3.as_deref().context("the lake is in a folder")
+    }
+
+    /// From now on Redshift is reached through its Data API.
+    pub(super) fn turn_to_data_api(&self) -> Result<()> {
+        let Warehouse::Redshift(url) = &self.warehouse else { anyhow::bail!("the warehouse is no Redshift") };
+        let file = self.folder.path().join("tailwater.toml");
+        let text = fs::read_to_string(&file)?;
+        let turned = text.replace(&self.warehouse.configuration(), &data_api(url));
+        ensure!(turned != text, "{text}");
+        Ok(fs::write(file, turned)?)
     }
 
     /// What the stand-in of Redshift executed for this scene, in order; the oldest may be forgotten.

@@ -157,7 +157,7 @@ mod tests {
             possible: Executed::Set(set("1-10:12")),
             server_uuid: Some(UUID.to_owned()),
         };
-        let has = |gno| place.has(Some(&Gtid { uuid, tag: String::new(), gno }));
+        let has = |gno| place.has(Some(&Gtid { uuid, tag: Box::default(), gno }));
         assert_eq!((has(10), has(11), has(12), has(13)), (Seen::Yes, Seen::No, Seen::Unsure, Seen::No));
         assert_eq!(place.has(None), Seen::Unsure, "a transaction without a name");
         assert!(place.has_all(&Executed::Set(set("1-10"))) && !place.has_all(&Executed::Set(set("1-11"))));
