@@ -339,11 +339,12 @@ fn the_examples_of_the_documentation_are_configurations() {
 #[test]
 fn only_a_warehouse_that_sleeps_is_left_alone_for_long() {
     let idle = |warehouse: &str| {
-        let text = format!("[[source]]\nurl = \"mysql://u@h\"\n[lake]\nurl = \"s3://b/p\"\n[warehouse]\n{warehouse}");
+        let text =
+            format!("[[source]]\nurl = \"mysql://u@h\"\n[lake]\nurl = \"s3://bucket/p\"\n[warehouse]\n{warehouse}");
         Config::parse(&text, Role::Look, &env).unwrap().warehouse.unwrap().idle_commit().get().as_secs()
     };
     assert_eq!(idle("url = \"postgres://u@h/d\""), 10);
-    assert_eq!(idle("url = \"redshift://u@dw.abc.eu-west-1.redshift.amazonaws.com/d\""), 60);
+    assert_eq!(idle("url = \"redshift://u@dw.abc.eu-west-1.redshift.amazonaws.com/d\"\npassword = \"p\""), 60);
     assert_eq!(
         idle(
             "url = \"redshift://dw.1.eu-west-1.redshift-serverless.amazonaws.com/d\"\n[warehouse.redshift]\nlogin = \"workgroup\"\nworkgroup = \"dw\""

@@ -206,10 +206,10 @@ fn an_update_that_changes_its_key_is_a_delete_and_an_insert() {
 }
 
 #[test]
-fn before_images_without_key_are_only_skipped() {
+fn without_a_key_the_image_before_is_a_row_too() {
     let plan = compile(&[col("v", 3, &[]), col("s", 252, &[2]).collation(45)], &[]);
     let chunk = decode(&plan, 31, &[&[2, 9, 0, 0, 0], &[0, 7, 0, 0, 0, 1, 0, b'x']]).unwrap();
-    assert_eq!((chunk.op.as_slice(), texts(&chunk, 1)), (&[Op::Update][..], vec![Some("x")]));
+    assert_eq!((chunk.op.as_slice(), texts(&chunk, 1)), (&[Op::Delete, Op::Update][..], vec![None, Some("x")]));
     assert!(!plan.has_key());
 }
 
