@@ -132,7 +132,7 @@ fn a_history_becomes_a_table_when_its_source_gets_a_key() -> Result<()> {
         "ALTER TABLE trail ADD COLUMN id INT AUTO_INCREMENT PRIMARY KEY; UPDATE trail SET b = 'changed' WHERE a = 1",
     )?;
     let said = scene.ends_with(&["run", "--once"], 4)?;
-    ensure!(said.contains("history of rows without a key") && said.contains("tailwater rebuild"), "{said}");
+    ensure!(said.contains("its key or its handling") && said.contains("tailwater rebuild"), "{said}");
     let table = format!("{}.trail", scene.name);
     scene.complete(&["snapshot", "--table", &table])?;
     scene.ends_with(&["run", "--once"], 4)?;

@@ -39,7 +39,7 @@ fn keep(browser: &mut Browser, name: &str) -> Result<()> {
 #[test]
 fn the_page_shows_what_happens_and_what_to_do() -> Result<()> {
     let Some(mut browser) = browser() else { return Ok(()) };
-    let scene = Setup::new("http_page").rule("*", "no_key = \"park\"").start()?;
+    let scene = Setup::new("http_page").rule("[!o]*", "no_key = \"park\"").start()?;
     scene.sql_all("CREATE TABLE orders (id INT PRIMARY KEY, n INT); INSERT INTO orders VALUES (1, 1), (2, 2)")?;
     scene.sql(0, &format!("CREATE TABLE `{HOSTILE}` (a INT); INSERT INTO `{HOSTILE}` VALUES (1)"))?;
     let mut running = scene.start(&["run", "--http", "127.0.0.1:0"])?;

@@ -65,7 +65,7 @@ fn a_run_is_watched_from_its_start_to_its_end() -> Result<()> {
 
 #[test]
 fn the_status_names_shards_tables_and_what_went_wrong() -> Result<()> {
-    let scene = Setup::new("http_status").rule("*", "no_key = \"park\"").start()?;
+    let scene = Setup::new("http_status").rule("bare", "no_key = \"park\"").start()?;
     scene.sql_all("CREATE TABLE t (id INT PRIMARY KEY, n INT); INSERT INTO t VALUES (1, 1), (2, 2)")?;
     scene.sql(0, "CREATE TABLE bare (a INT); INSERT INTO bare VALUES (1)")?;
     let mut running = scene.start(&["run", "--http", "127.0.0.1:0"])?;

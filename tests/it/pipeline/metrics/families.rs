@@ -100,9 +100,10 @@ const SAID_MEANWHILE: &[(&str, &[&str], f64)] = &[
 ];
 
 /// Proven beside the code: `metrics::source::tests` (a server does not change its identity while a test looks on),
-/// `metrics::polls::tests` (no source of this test is asked), `metrics::lag::tests`, `metrics::paused::tests` (nothing is paused) and
-/// `metrics::rebuilds::tests`.
+/// `metrics::polls::tests` (no source of this test is asked), `metrics::lag::tests`, `metrics::paused::tests` (nothing is paused),
+/// `metrics::rebuilds::tests` and `pipeline::idle` (no group of this test is idle for long).
 const SAID_ELSEWHERE: &[&str] = &[
+    "apply_idle_commits_total",
     "source_server_changes_total",
     "poll_rounds_total",
     "poll_failures_total",

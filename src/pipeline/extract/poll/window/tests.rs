@@ -8,7 +8,7 @@ use super::*;
 
 const OVERLAP: i64 = 100;
 /// Histories of each kind.
-const HISTORIES: u64 = 3000;
+const HISTORIES: u64 = 1000;
 /// Moments of a history in which something happens, and that follow it quietly.
 const BUSY: i64 = 1500;
 
