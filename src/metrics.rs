@@ -182,6 +182,13 @@ impl Metrics {
         self.groups.handles(group)
     }
 
+    /// The shard that waits longest to be shown by a group, and for how many seconds at `now` (UTC microseconds).
+    pub fn group_lag(&self, group: &str, now: i64) -> Option<(String, f64)> {
+        let shards = self.known_shards();
+        let lags = shards.iter().filter_map(|(name, shard)| Some((name, shard.applied_lag(group, now)?)));
+        lags.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(name, lag)| (name.clone(), lag))
+    }
+
     /// This process does not apply the group any more.
     pub fn group_ended(&self, group: &str) {
         self.known_shards().values().for_each(|shard| shard.forget(group));

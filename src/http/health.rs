@@ -132,7 +132,7 @@ pub(super) fn ready(site: &Site, now: i64) -> Vec<Condition> {
     }
     for (name, group) in live.groups() {
         let view = group.view();
-        conditions.push(of_group(&name, &view.course, &figures, site.ready_lag));
+        conditions.push(of_group(&name, &view.course, site.metrics.group_lag(&name, now), site.ready_lag));
     }
     if conditions.is_empty() {
         let reason = "nothing has been started yet".to_owned();
@@ -173,14 +173,12 @@ fn of_shard(
     }
 }
 
-fn of_group(name: &str, course: &Course, figures: &[ShardProgress], ready_lag: Duration) -> Condition {
+fn of_group(name: &str, course: &Course, worst: Option<(String, f64)>, ready_lag: Duration) -> Condition {
     if let Some(condition) = of_course(About::Group, name, course) {
         return condition;
     }
-    let applied = figures.iter().filter_map(|s| Some((s.lag_applied_seconds?, &s.shard)));
-    let worst = applied.filter(|(lag, _)| *lag > ready_lag.as_secs_f64()).max_by(|a, b| a.0.total_cmp(&b.0));
-    match worst {
-        Some((lag, shard)) => Condition::failed(
+    match worst.filter(|(_, lag)| *lag > ready_lag.as_secs_f64()) {
+        Some((shard, lag)) => Condition::failed(
             About::Group,
             name,
             format!("what is in the lake of shard {shard} is visible after {}, more than http.ready_lag", seconds(lag)),
@@ -269,8 +267,7 @@ mod tests {
         assert!(!ok(true, &figures(true, 61.0)) && !ok(true, &figures(false, 1.0)) && !ok(false, &figures(true, 1.0)));
         let asked = ShardProgress { asked_every_seconds: Some(3600.0), ..figures(true, 3659.0) };
         assert!(ok(true, &asked) && !ok(true, &ShardProgress { lag_read_seconds: Some(3661.0), ..asked }));
-        let late = ShardProgress { shard: "s1".to_owned(), lag_applied_seconds: Some(3700.0), ..Default::default() };
-        let condition = of_group("main", &running, &[late], lag);
+        let condition = of_group("main", &running, Some(("s1".to_owned(), 3700.0)), lag);
         assert!(condition.reason.is_some_and(|r| r.contains("shard s1") && r.contains("1h 1m 40s")));
     }
 

@@ -153,6 +153,9 @@ pub struct GroupStatus {
     /// Time of the longest of them, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub longest_ms: Option<u64>,
+    /// Seconds from what is stored to what it shows, of the shard that waits longest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_seconds: Option<f64>,
     /// Source tables that wait for a mend of their targets.
     pub parked: u64,
     /// The last failure, until the group comes forward again.
@@ -281,7 +284,7 @@ pub(super) fn status(site: &Site, now: i64, since: i64) -> ProcessStatus {
         batch_memory_bytes: figures.batch_memory_bytes,
         tables: tables::tables(live, &groups, &figures.shards),
         shards: shards.iter().map(|(name, shard)| of_shard(site, name, shard, &figures.shards, now, since)).collect(),
-        groups: groups.into_iter().map(|(name, view)| of_group(name, view)).collect(),
+        groups: groups.into_iter().map(|(name, view)| of_group(site, name, view, now)).collect(),
         snapshots: figures.tables.iter().map(|table| of_snapshot(site, table, now)).collect(),
         recent: site.recent.list(),
         history_seconds: POINT_SECONDS,
@@ -335,7 +338,7 @@ fn history(curve: Curve) -> ShardHistory {
     }
 }
 
-fn of_group(group: String, view: GroupView) -> GroupStatus {
+fn of_group(site: &Site, group: String, view: GroupView, now: i64) -> GroupStatus {
     let mut times: Vec<u64> = view.last.iter().map(|tick| tick.staging_ms + tick.merging_ms).collect();
     times.sort_unstable();
     let last = view.last.last().map(|tick| Tick {
@@ -345,6 +348,7 @@ fn of_group(group: String, view: GroupView) -> GroupStatus {
         rows: tick.rows,
     });
     GroupStatus {
+        lag_seconds: site.metrics.group_lag(&group, now).map(|(_, lag)| round(lag)),
         group,
         phase: view.course.phase,
         since: view.course.since,

@@ -51,6 +51,13 @@ impl Reach {
         }
     }
 
+    /// Time between what is stored and what a group shows, in seconds; `None` before it has begun.
+    pub(super) fn applied_lag(&self, group: &str, now: i64) -> Option<f64> {
+        let shown = self.applied_by().get(group).copied()?;
+        let stored = Some(self.stored.load(Ordering::Relaxed)).filter(|at| *at > 0);
+        Some((stored.unwrap_or(now) - shown).max(0) as f64 / 1e6)
+    }
+
     /// This process does not apply the group any more.
     pub(super) fn forget(&self, group: &str) {
         self.applied_by().remove(group);
@@ -167,6 +174,8 @@ mod tests {
         shard.applied("slow", 1, 1, 0);
         let lag = || metrics.snapshot(100 * SECOND).shards[0].lag_applied_seconds;
         assert_eq!(lag(), Some(60.0));
+        let of = |group: &str| metrics.group_lag(group, 100 * SECOND).map(|(_, lag)| lag);
+        assert_eq!((of("fast"), of("slow"), of("other")), (Some(1.0), Some(60.0), None));
         shard.caught_up("slow", 100 * SECOND);
         assert_eq!(lag(), Some(1.0));
         // A configuration without the group must not keep the shard late for ever.

@@ -277,6 +277,10 @@ impl ShardMetrics {
         self.reach.every.store(i64::try_from(interval.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
+    pub(super) fn applied_lag(&self, group: &str, now: i64) -> Option<f64> {
+        self.reach.applied_lag(group, now)
+    }
+
     pub(super) fn forget(&self, group: &str) {
         self.reach.forget(group);
     }

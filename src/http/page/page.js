@@ -86,9 +86,8 @@ const beginning = new Set(["starting", "connecting", "claiming", "paused"]);
 const failing = (about, name) => status.not_ready.find(c => c.about === about && c.name === name);
 const lateFrom = () => Math.min(60, status.ready_lag_seconds / 2);
 
-// A group is as late as what it applies of the shard that waits longest.
 function lateness(about, item) {
-  return about === "shard" ? lagOf(item) : Math.max(0, ...status.shards.map(s => s.lag_applied_seconds || 0));
+  return about === "shard" ? lagOf(item) : item.lag_seconds || 0;
 }
 
 function stateOf(about, item, name) {
