@@ -32,7 +32,7 @@ impl Situations {
             .begins("snapshot")
             .rule("notes", "text_bytes_max = 8\nlong_text = \"cut\"")
             .rule("strict", "text_bytes_max = 8\nlong_text = \"park\"")
-            .lines("[snapshot]\nrows_per_second = 150\nchunk_rows_max = 100\n[verify]\npause = \"1s\"")
+            .lines("[snapshot]\nrows_per_second = 60\nchunk_rows_max = 100\n[verify]\npause = \"1s\"")
             .through(|mysql| {
                 let proxy = source.insert(Proxy::start(mysql.address())?);
                 Ok(format!("mysql://{USER}:{PASSWORD}@127.0.0.1:{}", proxy.port()))
