@@ -6,7 +6,7 @@
 //!
 //! [`Remember`] keeps a span's fields as values, and [`around`] collects those that a line stands in, outermost first.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde_json::Value;
 use tracing::{
@@ -84,6 +84,16 @@ pub struct Said {
     pub value: Value,
     /// Whether it was given as text, which lines for people quote, and not as something that shows itself.
     pub quoted: bool,
+}
+
+impl Said {
+    /// The value without the quotes of JSON.
+    pub fn text(&self) -> Cow<'_, str> {
+        match &self.value {
+            Value::String(text) => Cow::Borrowed(text),
+            value => Cow::Owned(value.to_string()),
+        }
+    }
 }
 
 impl Fields {

@@ -17,23 +17,19 @@ const DENIED: [u16; 5] = [1044, 1045, 1130, 1227, 3118];
 
 /// The failure that a run's error is.
 pub(super) fn explain(error: RunError) -> Failure {
-    let (exit, hint) = match &error {
+    let verdict = match &error {
         RunError::Store(e) => (of_store(e), None),
         RunError::Warehouse(e) => of_warehouse(e),
         RunError::Extract { source, .. } => of_extract(source),
         RunError::Apply { source, .. } => of_apply(source),
         RunError::Panicked(_) => (Exit::Internal, Some("please report this with the log around it")),
     };
-    let failure = Failure::new(exit, error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    failure(error, verdict)
 }
 
 /// The failure that a comparison's error is.
 pub(super) fn explain_verify(error: VerifyError) -> Failure {
-    let (exit, hint) = match &error {
+    let verdict = match &error {
         VerifyError::Warehouse(e) => of_warehouse(e),
         VerifyError::Log(e) => of_log(e),
         VerifyError::Store(e) | VerifyError::Schema(SchemaError::Store(e)) => (of_store(e), None),
@@ -43,31 +39,23 @@ pub(super) fn explain_verify(error: VerifyError) -> Failure {
         VerifyError::Position(_) => (Exit::Usage, None),
         VerifyError::Behind { .. } | VerifyError::NotFollowed(_) | VerifyError::Stopped => (Exit::NotCompared, None),
     };
-    let failure = Failure::new(exit, error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    failure(error, verdict)
 }
 
 /// The failure that a catalog's error is.
 pub(super) fn explain_catalog(error: CatalogError) -> Failure {
-    let (exit, hint) = match &error {
+    let verdict = match &error {
         CatalogError::Connect(e) => of_connect(e),
         CatalogError::Start(_) | CatalogError::Query { .. } => {
             (Exit::Unavailable, Some("`tailwater check` lists the grants it needs"))
         }
     };
-    let failure = Failure::new(exit, error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    failure(error, verdict)
 }
 
 /// The failure that a log's new beginning is refused by.
 pub(super) fn explain_reanchor(error: ReanchorError) -> Failure {
-    let (exit, hint) = match &error {
+    let verdict = match &error {
         ReanchorError::Store(e) => (of_store(e), None),
         ReanchorError::Log(e) => match of_log(e) {
             (Exit::Fenced, _) => {
@@ -85,11 +73,7 @@ pub(super) fn explain_reanchor(error: ReanchorError) -> Failure {
         }
         ReanchorError::NotFollowed(_) | ReanchorError::NoLog(_) | ReanchorError::Already(_) => (Exit::Usage, None),
     };
-    let failure = Failure::new(exit, error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    failure(error, verdict)
 }
 
 /// What goes on where the source no longer has what is next.
@@ -97,6 +81,14 @@ const REANCHOR: &str = "where what is missing cannot be brought back, `tailwater
                         next start reads the shard's tables anew";
 
 type Verdict = (Exit, Option<&'static str>);
+
+fn failure(error: impl Into<anyhow::Error>, (exit, hint): Verdict) -> Failure {
+    let failure = Failure::new(exit, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
 
 fn of_extract(error: &ExtractError) -> Verdict {
     match error {

@@ -1,7 +1,6 @@
 //! The warnings and errors of the last time, each kind once with its count.
 
 use std::{
-    borrow::Cow,
     collections::VecDeque,
     fmt::Write as _,
     sync::{Arc, Mutex},
@@ -9,7 +8,6 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 use tracing::{Event, Level, Subscriber, callsite::Identifier};
 use tracing_subscriber::{
     layer::{Context, Layer},
@@ -117,10 +115,7 @@ struct Words {
 
 impl Words {
     fn add(&mut self, said: &Said) {
-        let text = match &said.value {
-            Value::String(text) => Cow::Borrowed(text.as_str()),
-            value => Cow::Owned(value.to_string()),
-        };
+        let text = said.text();
         if said.name == "message" {
             self.message.push_str(&text);
             return;

@@ -37,8 +37,8 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Fields::of(event);
-        let message = fields.0.iter().position(|said| said.name == "message").map(|at| fields.0.remove(at).value);
-        let foreign = fields.0.iter().find(|said| said.name == "log.target").map(|said| text(&said.value));
+        let message = fields.0.iter().position(|said| said.name == "message").map(|at| fields.0.remove(at));
+        let foreign = fields.0.iter().find(|said| said.name == "log.target").map(|said| said.text().into_owned());
         fields.0.retain(|said| !said.name.starts_with(FOREIGN));
         let spans = context.event_scope().into_iter().flat_map(|scope| scope.from_root());
         let outer = merged(&fields, spans.filter_map(|span| span.extensions().get::<Fields>().cloned()));
@@ -47,7 +47,7 @@ where
         let line = Line {
             time,
             level: *event.metadata().level(),
-            message: message.map(|message| text(&message)).unwrap_or_default(),
+            message: message.map(|said| said.text().into_owned()).unwrap_or_default(),
             target: foreign.unwrap_or_else(|| event.metadata().target().to_owned()),
             fields: fields.0.into_iter().chain(outer).collect(),
         };
@@ -98,7 +98,7 @@ impl Line {
             write!(out, " {italic}{}{plain}{dim}={plain}", said.name)?;
             match (&said.value, said.quoted) {
                 (Value::String(text), true) => write!(out, "{text:?}")?,
-                (value, _) => write!(out, "{}", Escaped(&text(value)))?,
+                _ => write!(out, "{}", Escaped(&said.text()))?,
             }
         }
         out.write_char('\n')
@@ -107,14 +107,6 @@ impl Line {
 
 /// Back to plain, dim, italic.
 const STYLES: [&str; 3] = ["\x1b[0m", "\x1b[2m", "\x1b[3m"];
-
-/// A value without the quotes of JSON.
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
-    }
-}
 
 /// Text that cannot end its line or move the cursor: names of tables are other people's.
 struct Escaped<'a>(&'a str);

@@ -55,7 +55,7 @@ where
         let mut about = About::of(event.metadata());
         let mut fields = Fields::of(event);
         fields.0.extend(spans::around(&fields, context, event));
-        fields.0.into_iter().for_each(|said| about.say(said));
+        fields.0.iter().for_each(|said| about.say(said));
         SEEN.lock().unwrap_or_else(PoisonError::into_inner).pass(about, Instant::now())
     }
 }
@@ -131,14 +131,10 @@ impl About {
         self.kind = hasher.finish().max(1);
     }
 
-    fn say(&mut self, said: Said) {
-        let text = match said.value {
-            serde_json::Value::String(text) => text,
-            value => value.to_string(),
-        };
+    fn say(&mut self, said: &Said) {
         match said.name {
-            "message" => self.message = text,
-            name if ABOUT.contains(&name) => self.add(&text),
+            "message" => self.message = said.text().into_owned(),
+            name if ABOUT.contains(&name) => self.add(&said.text()),
             _ => {}
         }
     }

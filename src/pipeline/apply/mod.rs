@@ -66,6 +66,7 @@ pub struct Apply {
     /// Shortest time between two merges, but where more waits than one takes.
     pub tick: Duration,
     /// Longest time that watermarks lag behind entries that change nothing: each move is a commit, and nobody waits for these.
+    /// Not shorter than `tick`, which [`Warehouse::idle_commit`](crate::config::Warehouse::idle_commit) sees to.
     pub idle: Duration,
     /// How long transient failures in a row are retried; `None` means for as long as it takes.
     pub patience: Option<Duration>,

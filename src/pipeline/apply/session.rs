@@ -192,7 +192,7 @@ impl Session<'_> {
             if tick.work.is_empty() && tick.moves.is_empty() {
                 live.came_forward();
             }
-            let idle_for_long = moved.elapsed() >= self.apply.idle.max(self.apply.tick);
+            let idle_for_long = moved.elapsed() >= self.apply.idle;
             let shows = tick.work.passed.iter().any(|o| self.apply.publish(o) == Publish::Progressively);
             // Origins with exceptions catch up to where the warehouse has the group, so it must have what the cursors passed.
             let followed = self.behind.values().any(|c| !self.waits(c)) || self.rebuilds.under_way();

@@ -13,10 +13,7 @@ use crate::{
     lake::{paths, requests::Request},
     model::{FloorCause, Origin},
     pipeline::extract::ExtractError,
-    source::mysql::{
-        ddl::TableName,
-        snapshot::{Fate, Session},
-    },
+    source::mysql::{ddl::TableName, snapshot::Fate},
 };
 
 impl Decoder {
@@ -53,11 +50,7 @@ impl Decoder {
 
     /// Whether a table that is in no list is gone. Who lost the right to see it must not take it for dropped.
     fn was_dropped(&self, origin: &Origin) -> Result<bool, ExtractError> {
-        let address = &self.snapshots.address;
-        let looked = self
-            .runtime
-            .block_on(async { Session::open(address).await?.is_there(&origin.database, &origin.table).await });
-        match looked {
+        match self.is_there(origin) {
             Ok(there) => Ok(!there),
             Err(error) if error.fate() == Fate::Refused => {
                 let error = crate::errors::chain(&error);

@@ -18,7 +18,7 @@ use crate::{
     config::{self, TableMode},
     lake::paths,
     metrics::PollMetrics,
-    model::{FloorCause, Known, Seq},
+    model::{FloorCause, Known, Origin, Seq},
     pipeline::extract::{
         ExtractError,
         cut::{After, Pending},
@@ -305,16 +305,12 @@ impl Decoder {
     /// The table is not there. When it is not there again and the user may know that, it was dropped.
     fn poll_gone(&mut self, i: usize, now: i64) -> Result<(), ExtractError> {
         let origin = self.tables[i].origin.clone();
-        let address = self.snapshots.address.clone();
         let Some(polled) = self.polled(i) else { return Ok(()) };
         polled.due = now + micros(GONE_AGAIN);
         if !std::mem::replace(&mut polled.gone, true) {
             return Ok(());
         }
-        let looked = self
-            .runtime
-            .block_on(async { Session::open(&address).await?.is_there(&origin.database, &origin.table).await });
-        match looked {
+        match self.is_there(&origin) {
             Ok(true) => {
                 self.park(
                     i,
@@ -346,6 +342,13 @@ impl Decoder {
         self.process.polled_no_more(&origin);
         self.snapshots.state.after.push(After::Delete(paths::poll(&origin)));
         Ok(())
+    }
+
+    /// Whether the source has a table of this name now.
+    pub(super) fn is_there(&self, origin: &Origin) -> Result<bool, SnapshotError> {
+        let look =
+            async { Session::open(&self.snapshots.address).await?.is_there(&origin.database, &origin.table).await };
+        self.runtime.block_on(look)
     }
 
     /// A failure at a look that a new session may succeed with.
