@@ -48,6 +48,7 @@ use crate::{
     live::Phase,
     metrics::{ErrorKind, Metrics, Stage},
     model::{Digest, Finding, Shard},
+    pipeline::gc::background::Keeper,
     source::mysql::{connect::Address, preflight, start::StartPoint, stream::Identity},
     spans,
 };
@@ -83,6 +84,8 @@ pub struct Extract {
     pub take_over: bool,
     /// Digest of the effective configuration.
     pub config: Digest,
+    /// What removes old entries of the log; `None` keeps them for ever.
+    pub keeper: Option<Keeper>,
     /// How files are written.
     pub form: Form,
     /// Age at which uncommitted rows are cut.
@@ -125,7 +128,7 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
     let _watching = extract.polls.is_none().then(|| head::watch(&extract, whereabouts.clone()));
     let live = extract.metrics.live().shard(&extract.shard);
     let begun = extract.clock.unix_micros();
-    let mut state = State { log: None, sessions: 0, take_over: extract.take_over, begun, whereabouts };
+    let mut state = State { log: None, keeping: None, sessions: 0, take_over: extract.take_over, begun, whereabouts };
     loop {
         let failed = match attempt(&extract, &mut state, &mut backoff).await {
             Ok(()) => return Ok(()),
@@ -142,6 +145,7 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
         if matches!(failed, ExtractError::Log(_)) {
             // Opening it anew finds out where it stands.
             state.log = None;
+            state.keeping = None;
             live.unclaimed();
         }
         let error = crate::errors::chain(&failed);
@@ -167,6 +171,8 @@ fn tell(shard: &Shard, warnings: &[Finding]) {
 #[derive(Debug)]
 struct State {
     log: Option<LogWriter>,
+    /// Removes old entries as long as the log is ours.
+    keeping: Option<session::AbortOnDrop>,
     /// Sessions so far: part of file names, so that no session meets what an earlier one left behind.
     sessions: u32,
     take_over: bool,
@@ -197,6 +203,7 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
         live.enter(Phase::Claiming);
         state.log = open_log(extract, state.take_over).await?;
         if state.log.is_some() {
+            state.keeping = extract.keeper.clone().map(|keeper| session::AbortOnDrop::spawn(keeper.run()));
             extract.metrics.shard(&extract.shard).claimed();
         }
     }

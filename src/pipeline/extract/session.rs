@@ -230,6 +230,7 @@ fn watch_requests(extract: &Extract, found: mpsc::Sender<Waiting>) -> AbortOnDro
 }
 
 /// A task that ends with its owner.
+#[derive(Debug)]
 pub(super) struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
 impl AbortOnDrop {

@@ -226,7 +226,9 @@ impl Setup {
         fs::write(folder.path().join("tailwater.toml"), self.configuration(&servers, &reached, s3.as_deref()))?;
         let mut program = Program::new(env!("CARGO_BIN_EXE_tailwater"), folder.path())
             .log_to(folder.path().join("tailwater.log"))
-            .env("TAILWATER_LOG_LEVEL", "info");
+            .env("TAILWATER_LOG_LEVEL", "info")
+            // Where a retention is set: nothing of these scenes sleeps for longer and writes afterwards.
+            .env("TAILWATER_TEST_GC_WAIT_MS", "300");
         if s3.is_some() {
             program = program.env("AWS_ACCESS_KEY_ID", S3::ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", S3::SECRET_KEY);
         }
