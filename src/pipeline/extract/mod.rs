@@ -47,7 +47,7 @@ use crate::{
     lake::{Clock, LogWriter, OpenOptions, Schemas, Store, WriterId, parquet::Form},
     live::Phase,
     metrics::{ErrorKind, Metrics, Stage},
-    model::{Digest, Shard},
+    model::{Digest, Finding, Shard},
     pipeline::gc::background::Keeper,
     source::mysql::{connect::Address, preflight, start::StartPoint, stream::Identity},
     spans,
@@ -161,6 +161,12 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
     }
 }
 
+fn tell(shard: &Shard, warnings: &[Finding]) {
+    for warning in warnings {
+        tracing::warn!(%shard, mend = warning.mend, "{}", warning.what);
+    }
+}
+
 /// What outlives a session.
 #[derive(Debug)]
 struct State {
@@ -183,7 +189,13 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
     // Each time: the server behind an address may be another one after a failover. Before the log is touched: a source that
     // cannot be read must not fence a writer that can.
     match extract.polls {
-        None => preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?,
+        None => {
+            let warnings = preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?;
+            // Once is enough: a connection may break every other minute.
+            if state.sessions == 0 {
+                tell(&extract.shard, &warnings);
+            }
+        }
         Some(_) => preflight::require_readable(&extract.shard, &extract.address).await?,
     }
     let conn = extract.address.connect().await?;

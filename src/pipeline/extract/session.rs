@@ -76,7 +76,7 @@ pub(super) async fn run(
         Some(_) => (NOWHERE, None),
         None => {
             let position = start::resolve(&mut conn, &from).await?;
-            let until = if extract.once { Some(start::executed(&mut conn).await?) } else { None };
+            let until = if extract.once { Some(start::present(&mut conn).await?) } else { None };
             (position, until)
         }
     };
