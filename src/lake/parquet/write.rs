@@ -213,9 +213,9 @@ fn properties(schema: &TableSchema, codec: Codec, first: Option<&RecordBatch>) -
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         .set_column_dictionary_enabled(ColumnPath::from(system::SEQ), false);
     let builder = match codec {
-        Codec::Zstd => builder
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_data_page_size_limit(PAGE_BYTES),
+        Codec::Zstd => {
+            builder.set_compression(Compression::ZSTD(ZstdLevel::default())).set_data_page_size_limit(PAGE_BYTES)
+        }
         Codec::Snappy => builder.set_compression(Compression::SNAPPY),
     };
     let seen = |name| first.and_then(|rows| rows.column_by_name(name)).is_none_or(|c| repeats::seen_in(c));
