@@ -11,6 +11,7 @@
 mod apply;
 mod bounded;
 mod errors;
+mod gc;
 mod labels;
 mod lag;
 mod latency;
@@ -44,6 +45,7 @@ use prometheus_client::{
 };
 
 pub use apply::{GroupMetrics, TargetMetrics, TickTimes};
+pub use gc::GcMetrics;
 pub use labels::{ErrorKind, Half, MergePhase, Stage, ValuePolicy, Wait};
 pub use polls::PollMetrics;
 pub use rebuilds::RebuildMetrics;
@@ -80,6 +82,7 @@ pub struct Metrics {
     snapshots: snapshots::Snapshots,
     rebuilds: rebuilds::Rebuilds,
     polls: polls::Polls,
+    gc: gc::Gcs,
     verified: verify::Verified,
     live: Live,
     /// Bytes of the last exposition: what the next one will need at once.
@@ -122,6 +125,7 @@ impl Metrics {
             snapshots: snapshots::Snapshots::register(&mut r),
             rebuilds: rebuilds::Rebuilds::register(&mut r),
             polls: polls::Polls::register(&mut r),
+            gc: gc::Gcs::register(&mut r),
             verified: verify::Verified::register(&mut r),
             live: Live::default(),
             text_bytes: AtomicUsize::new(0),
@@ -235,6 +239,11 @@ impl Metrics {
     /// A table is asked again and again, whose last complete round began at `began` (UTC microseconds).
     pub fn polled(&self, origin: &Origin, began: i64) -> PollMetrics {
         self.polls.table(origin, began)
+    }
+
+    /// Old entries are removed from a shard's log.
+    pub fn gc(&self, shard: &Shard) -> GcMetrics {
+        self.gc.shard(shard.as_str())
     }
 
     /// A table is not asked any more.

@@ -24,6 +24,8 @@ pub struct TableProgress {
     pub rows: u64,
     /// Rows that it has, as the source estimates; of a rebuild those that are to be loaded.
     pub rows_estimated: u64,
+    /// Rows a second since this process began to read it; `None` where nobody counts, or nothing is read yet.
+    pub rows_per_second: Option<f64>,
     /// Whether it is a rebuild.
     pub rebuild: bool,
 }

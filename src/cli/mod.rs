@@ -9,6 +9,7 @@ mod control;
 mod ddl;
 mod extract;
 mod failure;
+mod gc;
 mod init;
 mod job;
 mod log_level;
@@ -83,6 +84,8 @@ enum Verb {
     Reanchor(reanchor::ReanchorArgs),
     /// Make tables of the warehouse anew from the lake, while everything else goes on.
     Rebuild(rebuild::RebuildArgs),
+    /// Remove from the lake what is old and needed by nobody.
+    Gc(gc::GcArgs),
     /// Check configuration, servers, lake and warehouse; report every problem with its mend.
     Check(check::CheckArgs),
     /// Show what `run` would create, alter and read; change nothing.
@@ -125,6 +128,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Snapshot(args) => shell.block_on(snapshot::execute(args, &shell)),
         Verb::Reanchor(args) => shell.block_on(reanchor::execute(args, &shell)),
         Verb::Rebuild(args) => shell.block_on(rebuild::execute(args, &shell)),
+        Verb::Gc(args) => shell.block_on(gc::execute(args, &shell)),
         Verb::Check(args) => shell.block_on(check::execute(args, &shell)),
         Verb::Plan(args) => shell.block_on(plan::execute(args, &shell)),
         Verb::Pause(args) => shell.block_on(pause::execute(args, &shell)),

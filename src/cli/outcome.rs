@@ -3,8 +3,11 @@
 use super::Failure;
 use crate::{
     exit::Exit,
-    lake::{LogError, SchemaError, StoreError, StoreErrorKind},
-    pipeline::{apply::ApplyError, extract::ExtractError, reanchor::ReanchorError, run::RunError, verify::VerifyError},
+    lake::{LogError, SchemaError, StoreError, StoreErrorKind, consumers::ConsumerError, gc::GcError},
+    pipeline::{
+        apply::ApplyError, extract::ExtractError, gc::command::CommandError, reanchor::ReanchorError, run::RunError,
+        verify::VerifyError,
+    },
     source::mysql::{
         catalog::CatalogError, checksum::ChecksumError, connect::ConnectError, preflight::UnfitError,
         start::StartError, stream::StreamError,
@@ -72,6 +75,25 @@ pub(super) fn explain_reanchor(error: ReanchorError) -> Failure {
             (Exit::Usage, Some("start its extractor; --anyway gives the place up all the same, and reads all tables"))
         }
         ReanchorError::NotFollowed(_) | ReanchorError::NoLog(_) | ReanchorError::Already(_) => (Exit::Usage, None),
+    };
+    failure(error, verdict)
+}
+
+/// The failure that removing from the lake ended with.
+pub(super) fn explain_gc(error: CommandError) -> Failure {
+    let of_consumers = |e: &ConsumerError| match e {
+        ConsumerError::Store(e) => of_store(e),
+        ConsumerError::Damaged { .. } => Exit::Data,
+    };
+    let verdict = match &error {
+        CommandError::Store(e) | CommandError::Shard { source: GcError::Store(e), .. } => (of_store(e), None),
+        CommandError::Log(e) | CommandError::Shard { source: GcError::Log(e), .. } => of_log(e),
+        CommandError::Consumers(e) | CommandError::Shard { source: GcError::Consumers(e), .. } => {
+            (of_consumers(e), None)
+        }
+        CommandError::NoRetention | CommandError::UnknownConsumer { .. } | CommandError::AtWork { .. } => {
+            (Exit::Usage, None)
+        }
     };
     failure(error, verdict)
 }

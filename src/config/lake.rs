@@ -1,6 +1,6 @@
 //! `[lake]`: where Parquet files and the commit logs lie.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,9 +45,18 @@ pub struct Lake {
     /// again for at most three such times and 10 s before it counts as failed. From 1 s to 5 minutes. Default 30 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_timeout: Option<Span>,
+    /// How long the lake keeps what was written, at least: `30d`, `12h`. What is older and applied by every warehouse is removed
+    /// by the extractors, or by `tailwater gc`. A table that shall be rebuilt from the lake alone needs a snapshot that is
+    /// not older. From 1 s to 3650 d. Default: for ever; nothing is ever removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Span>,
 }
 
 impl Lake {
+    /// Least and greatest retention. Any is safe for warehouses, which say how far they are; a short one leaves little to rebuild
+    /// tables from.
+    pub const RETENTION: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3650 * 86_400));
+
     /// A lake with defaults for everything but its place.
     pub fn new(url: LakeUrl) -> Self {
         Self {
@@ -59,6 +68,7 @@ impl Lake {
             codec: None,
             flush_interval: None,
             request_timeout: None,
+            retention: None,
         }
     }
 

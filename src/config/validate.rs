@@ -173,6 +173,10 @@ impl Config {
             let (min, max) = (Duration::from_secs(1), Duration::from_secs(300));
             within("lake.request_timeout".to_owned(), timeout, min, max, problems);
         }
+        if let Some(retention) = self.lake.retention {
+            let (min, max) = super::Lake::RETENTION;
+            within("lake.retention".to_owned(), retention, min, max, problems);
+        }
         if let Some(warehouse) = &self.warehouse {
             if self.lake.made_for == Some(MadeFor::Any) && warehouse.url.without_layout().is_none() {
                 let what = "Redshift reads the files itself, and these would not be made for it";

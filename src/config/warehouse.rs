@@ -97,6 +97,37 @@ impl Warehouse {
         self.redshift.clone().unwrap_or_default()
     }
 
+    /// What tells this warehouse from all others, without user and secrets: kind, place and schema. A file is this machine's own.
+    pub fn identity(&self, hostname: &str) -> String {
+        let schema = &self.schema;
+        match &self.url {
+            WarehouseUrl::Sqlite(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                format!("sqlite:{hostname}:{}", path.display())
+            }
+            WarehouseUrl::Postgres(address) => {
+                let url = Url::parse(address.reveal()).ok();
+                let host =
+                    url.as_ref().and_then(|url| url.host_str()).filter(|host| !host.is_empty()).map(str::to_owned);
+                let parameter = |name: &str| {
+                    let pairs = url.as_ref().map(Url::query_pairs)?;
+                    pairs.into_iter().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+                };
+                let host = host.or_else(|| parameter("host")).unwrap_or_default();
+                let port = url.as_ref().and_then(Url::port).map(|port| port.to_string());
+                let port = port.or_else(|| parameter("port")).unwrap_or_else(|| "5432".to_owned());
+                let database = url.as_ref().map(|url| url.path().trim_matches('/')).unwrap_or_default();
+                format!("postgres:{host}:{port}/{database}/{schema}")
+            }
+            WarehouseUrl::Redshift(url) => {
+                let settings = self.redshift_settings();
+                let named = settings.workgroup.or(settings.cluster).unwrap_or_default();
+                let host = if url.host.is_empty() { &named } else { &url.host };
+                format!("redshift:{host}:{}/{}/{schema}", url.port, url.database)
+            }
+        }
+    }
+
     /// The address with the password in it, from wherever it was given; `None` for SQLite.
     pub fn postgres_url(&self) -> Option<Secret> {
         let WarehouseUrl::Postgres(address) = &self.url else { return None };
@@ -215,6 +246,21 @@ mod tests {
         let url = warehouse.postgres_url().unwrap();
         assert_eq!(url.reveal(), "postgres://u:p%40ss%3Aw%2F@h:5432/dw?sslmode=require");
         assert!(Warehouse::new("sqlite:w.db".parse().unwrap()).postgres_url().is_none());
+    }
+
+    #[test]
+    fn an_identity_has_the_place_and_no_secret() {
+        for (address, identity) in [
+            ("postgres://u:hunter2@dw.example:5433/sales?password=hunter2", "postgres:dw.example:5433/sales/public"),
+            ("postgresql:///dw?host=/run/postgresql&user=u", "postgres:/run/postgresql:5432/dw/public"),
+            (
+                "redshift://u:hunter2@c.eu-west-1.redshift.amazonaws.com:5439/dev",
+                "redshift:c.eu-west-1.redshift.amazonaws.com:5439/dev/public",
+            ),
+            ("sqlite:///srv/w.db", "sqlite:box:/srv/w.db"),
+        ] {
+            assert_eq!(Warehouse::new(address.parse().unwrap()).identity("box"), identity);
+        }
     }
 
     #[test]

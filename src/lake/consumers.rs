@@ -1,6 +1,6 @@
 //! Who applies the logs of a pipeline, and how far: what `gc` must respect.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -11,23 +11,32 @@ use crate::model::Shard;
 /// Version of [`Consumer`]'s format.
 const FORMAT: u32 = 1;
 
-/// Content of `consumers/<name>.json`. One process at a time writes it: an `apply` that serves only some groups of a
-/// warehouse registers under a name of its own (`<warehouse>.<group>`).
+/// How often a session renews its registration. Entries wait for that long before they may go, which costs nothing, and people
+/// see by the age whether a consumer is alive.
+pub const RENEW_EVERY: Duration = Duration::from_secs(300);
+
+/// Content of `consumers/<name>.json`. One process at a time writes it: each group of a warehouse is registered under a name of
+/// its own (`<warehouse>.<group>`).
 ///
-/// `gc` keeps every entry after `applied` of every consumer, and all of a shard that a consumer does not mention yet;
-/// a consumer that is gone for good is removed by deleting its file.
+/// `gc` keeps the newest entry that each consumer has applied and all after it, and all of a shard that a consumer does not
+/// mention yet; a consumer that is gone for good is removed with its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consumer {
     /// Version of the format.
     pub format: u32,
     /// The consumer's name; equal to the file's.
     pub name: String,
-    /// The warehouse for people, without secrets: kind and host.
+    /// The warehouse for people, without secrets: kind and place.
     pub warehouse: String,
+    /// The group of tables.
+    pub group: String,
     /// How far each shard's log is applied.
     pub shards: BTreeMap<Shard, Consumed>,
     /// When this was written, UTC microseconds.
     pub updated_at: i64,
+    /// The session that wrote it has ended in good order: none is at work as far as this says.
+    #[serde(default)]
+    pub ended: bool,
 }
 
 /// How far one log is applied. The truth is in the warehouse; this may lag and never leads.
@@ -35,8 +44,11 @@ pub struct Consumer {
 pub struct Consumed {
     /// Identity of the log.
     pub log_id: String,
-    /// Newest entry that no group needs any more.
+    /// Newest entry that is needed no more, but as the one that the next continues.
     pub applied: u64,
+    /// What keeps that behind the group's own place, for people: a table that is parked, a rebuild.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
 }
 
 /// Consumers could not be read or written.
@@ -58,9 +70,34 @@ pub enum ConsumerError {
 }
 
 impl Consumer {
-    /// A registration.
-    pub fn new(name: &str, warehouse: &str, shards: BTreeMap<Shard, Consumed>, updated_at: i64) -> Self {
-        Self { format: FORMAT, name: name.to_owned(), warehouse: warehouse.to_owned(), shards, updated_at }
+    /// A registration of a group of a warehouse, whose identity is both its name and what people read.
+    pub fn new(warehouse: &str, group: &str, shards: BTreeMap<Shard, Consumed>, updated_at: i64) -> Self {
+        Self {
+            format: FORMAT,
+            name: format!("{warehouse}.{group}"),
+            warehouse: warehouse.to_owned(),
+            group: group.to_owned(),
+            shards,
+            updated_at,
+            ended: false,
+        }
+    }
+
+    /// The registration called `name`; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the store fails or it cannot be understood.
+    pub async fn load(store: &dyn Store, name: &str) -> Result<Option<Self>, ConsumerError> {
+        let path = paths::consumer(name);
+        store.get(&path).await?.map(|content| Self::parse(&path, &content)).transpose()
+    }
+
+    /// Removes the registration: nothing is kept for the consumer any more. One that is at work after all registers again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forget(&self, store: &dyn Store) -> Result<(), ConsumerError> {
+        Ok(store.delete(&paths::consumer(&self.name)).await?)
     }
 
     /// Writes the registration. To be done before the first entry is applied, and every few minutes.
@@ -78,7 +115,7 @@ impl Consumer {
     ///
     /// # Errors
     /// When the store fails or one cannot be understood: `gc` must not guess.
-    pub async fn load_all(store: &Arc<dyn Store>) -> Result<Vec<Self>, ConsumerError> {
+    pub async fn load_all(store: &dyn Store) -> Result<Vec<Self>, ConsumerError> {
         let mut all = Vec::new();
         let mut after = None;
         loop {

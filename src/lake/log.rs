@@ -10,13 +10,14 @@
 //! a courtesy against two processes started by mistake; safety never depends on it.
 //!
 //! **Floor.** Once entries may be removed, "N+1 is absent" no longer means "N is the newest": a writer that slept while
-//! others committed and `gc` removed could create an old number anew. So `gc` first raises `floor.json`, waits
+//! others committed and `gc` removed could create an old number anew. So `gc` first raises the floor, waits
 //! [`GC_GRACE`], then deletes; writers and readers look at the floor at least every [`FLOOR_AGE_MAX`] of their activity,
 //! and entries below it do not exist for anybody. A commit whose request took longer than that looks again before it
 //! counts. `tests/it/lake/simulation.rs` runs this with crashes, lost answers, sleepers and removal.
 
 mod chain;
 mod error;
+mod floor;
 mod head;
 mod look;
 mod orphans;
@@ -27,13 +28,15 @@ use std::{fmt, time::Duration};
 
 pub use chain::{CATALOG_EVERY, ENTRY_BYTES_MAX, LogEntry};
 pub use error::LogError;
-pub use head::{LogFloor, read_entry, read_floor, shards, write_floor};
+pub(in crate::lake) use floor::forget_floors_below;
+pub use floor::{LogFloor, newest_floor, raise_floor, read_floor};
+pub use head::{read_entry, shards};
 pub use look::{Head, read_head};
 pub use orphans::{OrphanSweep, Swept};
 pub use reader::{LogReader, ReadFrom};
 pub use writer::{Appended, Draft, LogWriter, OpenOptions};
 
-/// Longest time for which a look at `floor.json` is believed.
+/// Longest time for which a look at the floor is believed.
 pub const FLOOR_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// Shortest time between raising the floor and the first deletion below it. Ten times [`FLOOR_AGE_MAX`], so that

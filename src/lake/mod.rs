@@ -9,11 +9,13 @@
 //! - [`rebuilds`]: what commands ask of a running applier.
 //! - [`control`]: what operators hold back, and want tried again.
 //! - [`consumers`]: who applies the logs, and how far.
+//! - [`gc`]: removing what is old and needed by nobody.
 //! - [`verified`]: up to where tables are known to be equal in the warehouse.
 
 pub mod clock;
 pub mod consumers;
 pub mod control;
+pub mod gc;
 pub mod log;
 pub mod parquet;
 pub mod paths;

@@ -95,7 +95,12 @@ pub fn entry(shard: &Shard, number: u64) -> ObjectPath {
 
 /// Number of the entry that lies at `path`, if it is an entry of `shard`.
 pub fn entry_number(shard: &Shard, path: &ObjectPath) -> Option<u64> {
-    let digits = path.0.strip_prefix(&entry_prefix(shard))?.strip_suffix(".json")?;
+    number(path.0.strip_prefix(&entry_prefix(shard))?)
+}
+
+/// The number that an object's name says.
+fn number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".json")?;
     (digits.len() == NUMBER_DIGITS && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
@@ -122,19 +127,24 @@ pub fn head(shard: &Shard) -> ObjectPath {
     ObjectPath(format!("log/{}/head.json", part(shard.as_str())))
 }
 
-/// `log/<shard>/floor.json`: the oldest entry that is kept.
-pub fn floor(shard: &Shard) -> ObjectPath {
-    ObjectPath(format!("log/{}/floor.json", part(shard.as_str())))
+/// `floors/<shard>/<number>.json`: says that entries below `number` do not exist.
+pub fn floor(shard: &Shard, number: u64) -> ObjectPath {
+    ObjectPath(format!("{}{number:0NUMBER_DIGITS$}.json", floors(shard)))
+}
+
+/// `floors/<shard>/`: what a listing of a log's floors begins with.
+pub fn floors(shard: &Shard) -> String {
+    format!("floors/{}/", part(shard.as_str()))
+}
+
+/// The floor that an object at `path` says, if it is one of `shard`.
+pub fn floor_number(shard: &Shard, path: &ObjectPath) -> Option<u64> {
+    number(path.0.strip_prefix(&floors(shard))?)
 }
 
 /// `schema/<target>/<schema id>.json`
 pub fn schema(target: &Target, id: &Digest) -> ObjectPath {
     ObjectPath(format!("schema/{}/{}.json", part(target.as_str()), part(id.as_str())))
-}
-
-/// `base/<target>/<n>.json`: compacted state of a target.
-pub fn base(target: &Target, number: u64) -> ObjectPath {
-    ObjectPath(format!("base/{}/{number:0NUMBER_DIGITS$}.json", part(target.as_str())))
 }
 
 /// `requests/<id>.json`: what a command asks of a running extractor.

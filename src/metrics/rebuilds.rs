@@ -48,6 +48,7 @@ impl Rebuilds {
             origin: target.to_string(),
             rows: *rows,
             rows_estimated: *expected,
+            rows_per_second: None,
             rebuild: true,
         };
         self.known().iter().map(table).collect()

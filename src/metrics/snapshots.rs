@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
@@ -30,8 +31,19 @@ pub(super) struct Snapshots {
 #[derive(Debug)]
 struct Figures {
     labels: TableLabels,
+    /// Rows that an earlier process read: no part of the rate.
+    before: u64,
     rows: AtomicU64,
     estimated: AtomicU64,
+    /// Since when it is read.
+    since: OnceLock<Instant>,
+}
+
+impl Figures {
+    fn rows_per_second(&self) -> Option<f64> {
+        let rows = self.rows.load(Ordering::Relaxed).checked_sub(self.before).filter(|rows| *rows > 0)?;
+        Some(rows as f64 / self.since.get()?.elapsed().as_secs_f64().max(0.001))
+    }
 }
 
 impl Snapshots {
@@ -56,7 +68,7 @@ impl Snapshots {
 
     pub(super) fn begin(&self, origin: &Origin, rows: u64, estimated: u64) -> SnapshotMetrics {
         let (labels, estimated) = (TableLabels::of(origin), estimated.max(rows).into());
-        let figures = Arc::new(Figures { labels, rows: rows.into(), estimated });
+        let figures = Arc::new(Figures { labels, before: rows, rows: rows.into(), estimated, since: OnceLock::new() });
         self.known().insert(origin.clone(), Arc::clone(&figures));
         self.begun.get_or_create(&ByShard { shard: origin.shard.to_string() }).inc();
         SnapshotMetrics { all: self.clone(), origin: origin.clone(), figures }
@@ -67,6 +79,7 @@ impl Snapshots {
             origin: origin.to_string(),
             rows: figures.rows.load(Ordering::Relaxed),
             rows_estimated: figures.estimated.load(Ordering::Relaxed),
+            rows_per_second: figures.rows_per_second(),
             rebuild: false,
         };
         self.known().iter().map(table).collect()
@@ -103,6 +116,11 @@ pub struct SnapshotMetrics {
 }
 
 impl SnapshotMetrics {
+    /// The table's turn has come: from now on it is read.
+    pub fn reading(&self) {
+        self.figures.since.get_or_init(Instant::now);
+    }
+
     /// So many rows were read so far. An estimate that proves too low grows with them.
     pub fn read(&self, rows: u64) {
         self.figures.rows.store(rows, Ordering::Relaxed);
@@ -135,6 +153,9 @@ mod tests {
         assert!(text.contains("tailwater_snapshot_rows{shard=\"s1\",table=\"shop.orders\"} 120"), "{text}");
         assert!(text.contains("tailwater_snapshot_estimated_rows{shard=\"s1\",table=\"shop.orders\"} 120"), "{text}");
         assert_eq!(metrics.snapshot(1).tables.len(), 1);
+        assert_eq!(metrics.snapshot(1).tables[0].rows_per_second, None, "it waits for its turn");
+        snapshot.reading();
+        assert!(metrics.snapshot(1).tables[0].rows_per_second.is_some_and(|rate| rate > 0.0));
         let again = metrics.snapshot_begins(&origin, 0, 100);
         drop(snapshot);
         assert_eq!(metrics.snapshot(1).tables[0].rows, 0);

@@ -5,6 +5,7 @@ pub mod check;
 pub mod control;
 pub mod definitions;
 pub mod extract;
+pub mod gc;
 pub mod init;
 pub mod open;
 pub mod plan;

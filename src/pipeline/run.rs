@@ -13,6 +13,7 @@ use super::{
     apply::{self, Apply, ApplyError},
     control::{self, Holds},
     extract::{self, Encoders, Extract, ExtractError},
+    gc::{self, background::Keeper},
     open,
     verify::background::{self, Background},
 };
@@ -212,6 +213,7 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
             writer: shared.writer.clone(),
             take_over: plan.take_over,
             config: config.digest(),
+            keeper: keeper(plan, shared, source.shard()),
             form: open::form(config),
             flush_interval: config.flush_interval(),
             batch_rows: to_usize(config.limits.batch_rows_max),
@@ -237,6 +239,19 @@ fn spawn_extractors(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) {
     }
 }
 
+/// What removes old entries of a shard's log, where they are not kept for ever. A run that is to end leaves it to others.
+fn keeper(plan: &Plan, shared: &Shared, shard: Shard) -> Option<Keeper> {
+    let retention = plan.config.lake.retention.filter(|_| !plan.once)?.get();
+    Some(Keeper {
+        store: Arc::clone(&shared.store),
+        clock: Arc::new(SystemClock::new()),
+        shard,
+        retention,
+        groups: gc::groups(&plan.config),
+        metrics: Arc::clone(&plan.metrics),
+    })
+}
+
 fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> Result<(), RunError> {
     let Some(target) = &plan.config.warehouse else { return Ok(()) };
     for group in &plan.groups {
@@ -244,6 +259,7 @@ fn spawn_appliers(plan: &Plan, shared: &Shared, tasks: &mut JoinSet<Ended>) -> R
             group: group.clone(),
             pipeline: plan.config.pipeline.clone(),
             writer: shared.writer.to_string(),
+            consumer: target.identity(&plan.hostname),
             // Calls of one warehouse value are serialised: each group has its own.
             warehouse: open::warehouse(target, Some(&shared.store))?,
             mirror: open::warehouse(target, Some(&shared.store))?,

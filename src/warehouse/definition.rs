@@ -18,6 +18,10 @@ use super::{
     sql::{list, quoted_place},
 };
 
+/// Why a target has no place: source tables may have dots in their names.
+pub(crate) const NOT_A_PLACE: &str =
+    "a target is called [schema.]table, without further dots; give it another name by `target` in the table's rule";
+
 /// What a product says of names and literals.
 pub(crate) trait Naming: Send + Sync + std::fmt::Debug {
     /// Where the target lies, or why it cannot.

@@ -2,6 +2,7 @@
 
 mod contract;
 mod format;
+mod gc;
 mod log;
 mod memory;
 mod simulation;

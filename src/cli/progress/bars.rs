@@ -67,7 +67,7 @@ fn new_bar(terminal: &MultiProgress, table: &TableProgress) -> ProgressBar {
     bar.with_position(table.rows)
 }
 
-/// When a table was first seen, and with how many rows: rates of log lines.
+/// When a table was first seen, and with how many rows: rates of those that do not tell their own.
 #[derive(Debug, Default)]
 pub(super) struct Seen(BTreeMap<String, (Instant, u64)>);
 
@@ -77,7 +77,8 @@ impl Seen {
         self.0.retain(|origin, _| tables.iter().any(|t| t.origin == *origin));
         for table in tables.iter().filter(|t| t.rows > 0).take(LOGGED_MAX) {
             let (since, before) = *self.0.entry(table.origin.clone()).or_insert((Instant::now(), table.rows));
-            let rate = (table.rows - before.min(table.rows)) as f64 / since.elapsed().as_secs_f64().max(1.0);
+            let seen = || (table.rows - before.min(table.rows)) as f64 / since.elapsed().as_secs_f64().max(1.0);
+            let rate = table.rows_per_second.unwrap_or_else(seen);
             let left = (table.rows_estimated - table.rows) as f64 / rate;
             let left = (rate > 0.0).then(|| Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX).as_secs());
             tracing::info!(
@@ -106,7 +107,7 @@ mod tests {
             origin: format!("s1:shop.t{n}"),
             rows,
             rows_estimated: 10,
-            rebuild: false,
+            ..TableProgress::default()
         };
         let all: Vec<_> = (0..20).map(|n| table(n, u64::from(n >= 15))).collect();
         bars.show(&all);

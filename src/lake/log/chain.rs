@@ -85,6 +85,11 @@ impl LogEntry {
         Ok(Self { digest: Digest::of(&bytes), entry, bytes })
     }
 
+    /// Size of the entry in the log, in bytes.
+    pub(in crate::lake) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(super) fn link(&self) -> Link {
         Link {
             number: self.entry.number,

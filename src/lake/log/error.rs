@@ -57,8 +57,8 @@ pub enum LogError {
 
     /// The entry was removed by gc.
     #[error(
-        "entry {number} of shard {shard} was removed by gc (the oldest kept is {floor}): rebuild the warehouse's tables \
-         from the lake with `tailwater rebuild`"
+        "entry {number} of shard {shard} was removed by gc (the oldest kept is {floor}): whoever is so far behind begins anew, \
+         with an empty database or schema as its warehouse and `tailwater snapshot` of its tables"
     )]
     Collected {
         /// The log.

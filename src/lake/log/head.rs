@@ -1,9 +1,9 @@
-//! Finding the newest entry without listing the log, and the floor below which nothing exists.
+//! Finding the newest entry without listing the log.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{LogEntry, LogError, chain::damaged};
+use super::{LogEntry, LogError, chain::damaged, floor::read_floor};
 use crate::{
     lake::{Store, StoreError, paths},
     model::Shard,
@@ -12,42 +12,10 @@ use crate::{
 /// Tries of a search that `gc` disturbs. It raises the floor rarely; twice within one search does not happen.
 const SEARCHES_MAX: u32 = 3;
 
-/// Content of `floor.json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogFloor {
-    /// The oldest entry that is kept.
-    pub first: u64,
-}
-
 /// Content of `head.json`. Only a hint: written now and then, and never newer than the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Hint {
     number: u64,
-}
-
-/// The number of the oldest entry that is kept: 1 before the first `gc`.
-///
-/// # Errors
-/// When the store fails or `floor.json` is damaged.
-pub async fn read_floor(store: &dyn Store, shard: &Shard) -> Result<u64, LogError> {
-    let path = paths::floor(shard);
-    let Some(bytes) = store.get(&path).await? else { return Ok(1) };
-    let floor: LogFloor =
-        serde_json::from_slice(&bytes).map_err(|e| damaged(path, format!("it is not a floor ({e})")))?;
-    Ok(floor.first.max(1))
-}
-
-/// Raises the floor to `first`. Only `gc` may, one at a time; see [`super::GC_GRACE`] for when it may then delete.
-///
-/// # Errors
-/// When the store fails, or when the floor is higher already ([`LogError::Collected`]).
-pub async fn write_floor(store: &dyn Store, shard: &Shard, first: u64) -> Result<(), LogError> {
-    let now = read_floor(store, shard).await?;
-    if now > first {
-        return Err(LogError::Collected { shard: shard.clone(), number: first, floor: now });
-    }
-    store.put(&paths::floor(shard), json(&LogFloor { first })).await?;
-    Ok(())
 }
 
 /// Replaces the hint.
@@ -55,7 +23,7 @@ pub(super) async fn write_hint(store: &dyn Store, shard: &Shard, number: u64) ->
     store.put(&paths::head(shard), json(&Hint { number })).await
 }
 
-fn json(value: &impl Serialize) -> Bytes {
+pub(super) fn json(value: &impl Serialize) -> Bytes {
     // A struct of numbers always serialises.
     Bytes::from(serde_json::to_vec(value).unwrap_or_default())
 }
@@ -107,7 +75,7 @@ async fn start(store: &dyn Store, shard: &Shard, floor: u64) -> Result<Option<u6
         return Ok(Some(floor));
     }
     if floor > 1 && read_floor(store, shard).await? == floor {
-        let problem = "floor.json names it as the oldest entry, but it is not there: entries were lost".into();
+        let problem = "the floor names it as the oldest entry, but it is not there: entries were lost".into();
         return Err(damaged(paths::entry(shard, floor), problem));
     }
     Ok(None)

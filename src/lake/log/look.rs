@@ -3,7 +3,8 @@
 use super::{
     LogEntry, LogError,
     chain::damaged,
-    head::{find_head, read_entry, read_floor},
+    floor::read_floor,
+    head::{find_head, read_entry},
 };
 use crate::{
     lake::{Store, paths},

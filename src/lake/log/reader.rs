@@ -5,11 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use futures::future::try_join_all;
 
-use super::{
-    FLOOR_AGE_MAX, LogEntry, LogError,
-    chain::Link,
-    head::{read_entry, read_floor},
-};
+use super::{FLOOR_AGE_MAX, LogEntry, LogError, chain::Link, floor::read_floor, head::read_entry};
 use crate::{
     lake::{Clock, Store, clock::Moment, paths},
     model::Shard,

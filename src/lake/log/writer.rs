@@ -6,9 +6,8 @@ mod commit;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
-    CATALOG_EVERY, FLOOR_AGE_MAX, LogEntry, LogError, OrphanSweep, WriterId,
-    chain::Link,
-    head::{read_floor, write_hint},
+    CATALOG_EVERY, FLOOR_AGE_MAX, LogEntry, LogError, OrphanSweep, WriterId, chain::Link, floor::read_floor,
+    head::write_hint,
 };
 use crate::{
     lake::{Clock, DataName, ObjectPath, Store, WriterMark, clock::Moment},

@@ -11,8 +11,10 @@ fn the_documented_tree() {
     let (shard, target) = (Shard::new("s01"), Target::new("orders"));
     assert_eq!(entry(&shard, 42).as_str(), "log/s01/00000000000000000042.json");
     assert_eq!(head(&shard).as_str(), "log/s01/head.json");
-    assert_eq!(floor(&shard).as_str(), "log/s01/floor.json");
-    assert_eq!(base(&target, 7).as_str(), "base/orders/00000000000000000007.json");
+    let floor = floor(&shard, 42);
+    assert_eq!(floor.as_str(), "floors/s01/00000000000000000042.json");
+    assert_eq!(floor_number(&shard, &floor), Some(42));
+    assert_eq!(floor_number(&shard, &entry(&shard, 42)), None);
     assert_eq!(request("01J").as_str(), "requests/01J.json");
     assert_eq!(rebuild(&Target::new("shop.orders")).as_str(), "rebuilds/shop.orders.json");
     assert_eq!(consumer("redshift").as_str(), "consumers/redshift.json");

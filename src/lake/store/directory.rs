@@ -19,13 +19,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Created, LIST_PAGE, Listed, Page, Store, StoreError, StoreErrorKind};
-use crate::lake::paths::ObjectPath;
+use crate::lake::paths::{DATA, ObjectPath};
 
 /// Folder of unfinished files.
 const TEMPORARY: &str = ".tmp";
 
 /// Age at which an unfinished file cannot belong to a running process: no write takes a day.
 const TEMPORARY_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Tries of writing into a folder that deletions may remove for being empty. One in a row is rare.
+const PARENT_TRIES: u32 = 8;
 
 /// A [`Store`] in a folder.
 #[derive(Clone, Debug)]
@@ -112,8 +115,7 @@ impl Store for Directory {
     async fn put(&self, path: &ObjectPath, content: Bytes) -> Result<(), StoreError> {
         let replace = move |inner: &Inner, full: &Path| {
             let temporary = inner.write_temporary(&content)?;
-            let folder = make_parent(full)?;
-            fs::rename(&temporary.0, full)?;
+            let folder = in_parent(full, || fs::rename(&temporary.0, full))?;
             std::mem::forget(temporary);
             flush_folder(&folder).map_err(|cause| Failed { cause, undecided: true })
         };
@@ -121,7 +123,15 @@ impl Store for Directory {
     }
 
     async fn delete(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        let delete = |inner: &Inner, full: &Path| Ok(inner.absent(fs::remove_file(full)).map(|_| ())?);
+        let is_data = path.as_str().starts_with(DATA);
+        let delete = move |inner: &Inner, full: &Path| {
+            inner.absent(fs::remove_file(full))?;
+            if let Some(partition) = full.parent().filter(|_| is_data) {
+                // Refused while something is in it. Days come and go, so empty ones would pile up.
+                let _ = fs::remove_dir(partition);
+            }
+            Ok(())
+        };
         self.blocking("delete", path, delete).await
     }
 
@@ -194,8 +204,15 @@ impl Inner {
             return Ok(Created::Exists);
         }
         let temporary = self.write_temporary(content)?;
-        let folder = make_parent(full)?;
-        let created = match fs::hard_link(&temporary.0, full) {
+        let mut created = Ok(());
+        let folder = in_parent(full, || {
+            created = fs::hard_link(&temporary.0, full);
+            match &created {
+                Err(e) if e.kind() == ErrorKind::NotFound => Err(ErrorKind::NotFound.into()),
+                _ => Ok(()),
+            }
+        })?;
+        let created = match created {
             Ok(()) => Created::New,
             // NFS may repeat a request whose answer was lost; two names on our own file mean it was ours.
             Err(e) if e.kind() == ErrorKind::AlreadyExists && links(&temporary.0) > 1 => Created::New,
@@ -227,10 +244,20 @@ fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-fn make_parent(full: &Path) -> io::Result<PathBuf> {
+/// Does what needs the folder of `full`, and again where a deletion has just removed the folder for being empty. Answers the
+/// folder.
+fn in_parent(full: &Path, mut work: impl FnMut() -> io::Result<()>) -> io::Result<PathBuf> {
     let parent = full.parent().unwrap_or(full).to_owned();
-    make_folder(&parent)?;
-    Ok(parent)
+    let mut tries = PARENT_TRIES;
+    loop {
+        make_folder(&parent)?;
+        tries -= 1;
+        match work() {
+            Err(e) if e.kind() == ErrorKind::NotFound && tries > 0 => {}
+            Err(e) => return Err(e),
+            Ok(()) => return Ok(parent),
+        }
+    }
 }
 
 /// Makes a folder and its parents and flushes the name of each new one: a durable file in a forgotten folder is lost.

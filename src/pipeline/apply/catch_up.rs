@@ -47,6 +47,8 @@ pub(super) struct CatchUp {
 enum Phase {
     /// It failed in this session; the next one tries again.
     Parked,
+    /// Older rows of it are gone from the lake: it waits for a snapshot.
+    Collected,
     /// A snapshot began where it stands.
     Held {
         /// Chunks in front of this place are loaded.
@@ -98,6 +100,7 @@ impl CatchUp {
                 complete: None,
                 look: true,
             },
+            ExceptionKind::Parked if hold::is_collected(&exception.reason) => Phase::Collected,
             ExceptionKind::Parked | ExceptionKind::CatchingUp => {
                 Phase::Following { snapshot: hold::followed(&exception.reason), reason: exception.reason.clone() }
             }
@@ -132,7 +135,21 @@ impl CatchUp {
     }
 
     pub(super) fn is_parked(&self) -> bool {
-        matches!(self.phase, Phase::Parked)
+        matches!(self.phase, Phase::Parked | Phase::Collected)
+    }
+
+    /// The oldest step that it may need, and what it is for people; `None` for one that needs nothing but a new snapshot.
+    pub(super) fn needs(&self) -> Option<(LogPosition, &'static str)> {
+        match &self.phase {
+            Phase::Collected => None,
+            Phase::Parked => Some((self.stands, "parked table")),
+            Phase::Held { .. } => Some((self.stands, "snapshot of")),
+            // Where it fails, it begins anew with its snapshot.
+            Phase::Following { snapshot: Some((_, begun)), .. } => {
+                Some((self.stands.min(*begun), "table that catches up"))
+            }
+            Phase::Following { .. } | Phase::Arrived => Some((self.stands, "table that catches up")),
+        }
     }
 
     pub(super) fn has_arrived(&self) -> bool {
@@ -172,7 +189,7 @@ impl CatchUp {
         let Some(end) = session.stands(&self.origin.shard) else { return Ok(None) };
         match self.phase {
             _ if self.rests(end) => Ok(None),
-            Phase::Parked | Phase::Arrived => Ok(None),
+            Phase::Parked | Phase::Collected | Phase::Arrived => Ok(None),
             Phase::Held { .. } => self.load(session, end).await,
             Phase::Following { .. } => self.follow(session, end).await,
         }

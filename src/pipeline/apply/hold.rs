@@ -3,7 +3,10 @@
 //! A held origin stands where its snapshot began: from there its changes are still to be applied. How far the snapshot's rows are
 //! loaded, and while it follows which snapshot is loaded, is told by the exception's `reason`, in words that are read back here.
 
-use crate::{model::Seq, warehouse::LogPosition};
+use crate::{
+    model::{Origin, Seq},
+    warehouse::LogPosition,
+};
 
 const LOADED: &str = "rows of its snapshot are loaded up to ";
 const FOLLOWS: &str = "it follows its snapshot ";
@@ -14,6 +17,22 @@ pub(in crate::pipeline) const PAUSED: &str = "it was paused by an operator";
 
 /// Why an origin has a place of its own whose snapshot was taken whole.
 pub(super) const SWAPPED: &str = "it follows its copy";
+
+const COLLECTED: &str = "rows of it were removed from the lake before the group began: ";
+
+/// Why an origin waits for a snapshot whose older rows the group can never have, and what to do.
+pub(super) fn collected(origin: &Origin, first: u64) -> String {
+    let (database, table) = (&origin.database, &origin.table);
+    format!(
+        "{COLLECTED}entries of shard {} begin at {first}; run `tailwater snapshot --table {database}.{table}`",
+        origin.shard
+    )
+}
+
+/// Whether only a snapshot brings an origin's rows: what there is in the lake is not all.
+pub(super) fn is_collected(reason: &str) -> bool {
+    reason.starts_with(COLLECTED)
+}
 
 /// Text of how far a held origin's rows are loaded; empty for not at all.
 pub(super) fn held(begun: LogPosition, loaded: LogPosition) -> String {

@@ -9,6 +9,7 @@
 //! under way has one, too ([`catch_up`]).
 
 mod catch_up;
+mod collected;
 pub mod cursor;
 mod entries;
 mod files;
@@ -16,6 +17,7 @@ mod hold;
 mod plan;
 mod read_back;
 mod rebuild;
+mod registration;
 mod session;
 mod tick;
 mod waiting;
@@ -50,6 +52,8 @@ pub struct Apply {
     pub pipeline: String,
     /// This process.
     pub writer: String,
+    /// The warehouse's identity, under which the lake knows who applies it.
+    pub consumer: String,
     /// Where rows go.
     pub warehouse: Arc<dyn Warehouse>,
     /// The same by another connection, by which is read back what queries see.

@@ -73,6 +73,11 @@ impl Rebuilds {
         Self { now: None, others: places, looked: None }
     }
 
+    /// Whether a table is being rebuilt, or waits for its turn.
+    pub(super) fn any(&self) -> bool {
+        self.now.is_some() || !self.others.is_empty()
+    }
+
     /// Whether a table is being rebuilt.
     pub(super) fn under_way(&self) -> bool {
         self.now.is_some()

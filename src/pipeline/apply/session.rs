@@ -16,6 +16,7 @@ use super::{
     hold::PAUSED,
     read_back::{Merged, ReadBack},
     rebuild::Rebuilds,
+    registration::Registration,
     tick::{Targets, Tick},
     waiting::Waiting,
 };
@@ -48,7 +49,7 @@ pub(super) struct Session<'a> {
     figures: GroupMetrics,
     read_back: &'a ReadBack,
     waiting: Waiting,
-    readers: BTreeMap<Shard, Reader>,
+    pub(super) readers: BTreeMap<Shard, Reader>,
     /// Entries for those that have exceptions.
     entries: Entries,
     /// Origins that have exceptions.
@@ -61,15 +62,17 @@ pub(super) struct Session<'a> {
     retried: Vec<Retry>,
     /// Which shard is the first of the next tick.
     first: usize,
+    /// What the lake was told of the group.
+    pub(super) registration: Registration,
 }
 
 /// A shard's log as the group reads it.
 #[derive(Debug)]
-struct Reader {
+pub(super) struct Reader {
     log: LogReader,
-    cursor: Cursor,
+    pub(super) cursor: Cursor,
     /// Where the warehouse says the group stands; `None` before the first move.
-    stands: Option<LogPosition>,
+    pub(super) stands: Option<LogPosition>,
     /// Latest commit time that the cursor has passed.
     reached: Option<i64>,
 }
@@ -101,11 +104,13 @@ pub(super) async fn run(
         rebuilds: Rebuilds::of(state.rebuilds.clone()),
         retried: Vec::new(),
         first: 0,
+        registration: Registration::of_earlier(apply).await?,
         behind: state.exceptions.iter().map(|(origin, e)| (origin.clone(), CatchUp::of(origin, e))).collect(),
     };
     let worked = session.work(state, backoff).await;
     session.figures.closed();
     if worked.is_ok() {
+        session.register(true).await;
         apply.warehouse.close_group(&session.fence).await?;
     }
     worked
@@ -166,6 +171,8 @@ impl Apply {
 
 impl Session<'_> {
     async fn work(&mut self, state: GroupState, backoff: &mut Backoff) -> Result<(), ApplyError> {
+        // Before the logs are opened: from here on nothing is removed that is behind where the warehouse stands.
+        self.register_at(state.watermarks.clone()).await?;
         self.open_logs(&state).await?;
         let live = self.apply.metrics.live().group(&self.apply.group);
         live.enter(Phase::Running);
@@ -214,6 +221,9 @@ impl Session<'_> {
             let more = self.rebuild(drained).await? || caught_up;
             self.caught_up(&stored);
             self.tell_waiting();
+            if self.registration.is_due() {
+                self.register(false).await;
+            }
             // A tick that was cut, because more waits than it may hold, is followed by the next.
             let cut = self.readers.values().any(|reader| reader.cursor.has_more());
             if !drained && !more && !cut {
@@ -247,7 +257,11 @@ impl Session<'_> {
             let log_id = mark.map(|w| w.log_id.clone()).unwrap_or_default();
             let cursor = Cursor::new(shard.clone(), log_id, position);
             let reached = state.committed_at.get(&shard).copied();
-            self.readers.insert(shard, Reader { log, cursor, stands: mark.map(|w| w.position), reached });
+            let begins = mark.is_none().then(|| log.next_number());
+            self.readers.insert(shard.clone(), Reader { log, cursor, stands: mark.map(|w| w.position), reached });
+            if let Some(first) = begins.filter(|first| *first > 1) {
+                self.begin_behind(&shard, first).await?;
+            }
         }
         Ok(())
     }

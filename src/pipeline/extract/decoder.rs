@@ -48,7 +48,8 @@ use crate::{
         assembler::{Assembler, Event},
         catalog::CatalogReader,
         channel::{Message, Receiver},
-        gtid::{Executed, Gtid},
+        gtid::Gtid,
+        start::Visible,
         table_map::TableMap,
     },
 };
@@ -93,7 +94,7 @@ pub(super) struct Setup {
     /// Where reading stands, for who watches it.
     pub(super) whereabouts: Whereabouts,
     /// With `--once`: stop when this is covered.
-    pub(super) until: Option<Executed>,
+    pub(super) until: Option<Visible>,
     /// Becomes true when the process shall drain.
     pub(super) stop: watch::Receiver<bool>,
     pub(super) snapshots: Snapshots,
@@ -166,7 +167,7 @@ pub(super) struct Decoder {
     whereabouts: Whereabouts,
     /// When that was noted last.
     noted: Option<Instant>,
-    until: Option<Executed>,
+    until: Option<Visible>,
     stop: watch::Receiver<bool>,
     snapshots: Snapshots,
     polling: Option<Polling>,
@@ -393,7 +394,7 @@ impl Decoder {
 
     /// Whether everything that was to be read at most is read.
     fn has_caught_up(&self, assembler: &Assembler) -> bool {
-        self.until.as_ref().is_some_and(|until| assembler.executed().covers(until))
+        self.until.as_ref().is_some_and(|until| until.is_reached(assembler.reached()))
     }
 
     /// Between transactions: cuts when it is time, and says whether the session is done.

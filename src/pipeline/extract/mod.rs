@@ -47,7 +47,8 @@ use crate::{
     lake::{Clock, LogWriter, OpenOptions, Schemas, Store, WriterId, parquet::Form},
     live::Phase,
     metrics::{ErrorKind, Metrics, Stage},
-    model::{Digest, Shard},
+    model::{Digest, Finding, Shard},
+    pipeline::gc::background::Keeper,
     source::mysql::{connect::Address, preflight, start::StartPoint, stream::Identity},
     spans,
 };
@@ -83,6 +84,8 @@ pub struct Extract {
     pub take_over: bool,
     /// Digest of the effective configuration.
     pub config: Digest,
+    /// What removes old entries of the log; `None` keeps them for ever.
+    pub keeper: Option<Keeper>,
     /// How files are written.
     pub form: Form,
     /// Age at which uncommitted rows are cut.
@@ -125,7 +128,7 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
     let _watching = extract.polls.is_none().then(|| head::watch(&extract, whereabouts.clone()));
     let live = extract.metrics.live().shard(&extract.shard);
     let begun = extract.clock.unix_micros();
-    let mut state = State { log: None, sessions: 0, take_over: extract.take_over, begun, whereabouts };
+    let mut state = State { log: None, keeping: None, sessions: 0, take_over: extract.take_over, begun, whereabouts };
     loop {
         let failed = match attempt(&extract, &mut state, &mut backoff).await {
             Ok(()) => return Ok(()),
@@ -142,6 +145,7 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
         if matches!(failed, ExtractError::Log(_)) {
             // Opening it anew finds out where it stands.
             state.log = None;
+            state.keeping = None;
             live.unclaimed();
         }
         let error = crate::errors::chain(&failed);
@@ -157,10 +161,18 @@ pub async fn run(extract: Extract) -> Result<(), ExtractError> {
     }
 }
 
+fn tell(shard: &Shard, warnings: &[Finding]) {
+    for warning in warnings {
+        tracing::warn!(%shard, mend = warning.mend, "{}", warning.what);
+    }
+}
+
 /// What outlives a session.
 #[derive(Debug)]
 struct State {
     log: Option<LogWriter>,
+    /// Removes old entries as long as the log is ours.
+    keeping: Option<session::AbortOnDrop>,
     /// Sessions so far: part of file names, so that no session meets what an earlier one left behind.
     sessions: u32,
     take_over: bool,
@@ -177,7 +189,13 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
     // Each time: the server behind an address may be another one after a failover. Before the log is touched: a source that
     // cannot be read must not fence a writer that can.
     match extract.polls {
-        None => preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?,
+        None => {
+            let warnings = preflight::require(&extract.shard, &extract.address, extract.identity.server_id).await?;
+            // Once is enough: a connection may break every other minute.
+            if state.sessions == 0 {
+                tell(&extract.shard, &warnings);
+            }
+        }
         Some(_) => preflight::require_readable(&extract.shard, &extract.address).await?,
     }
     let conn = extract.address.connect().await?;
@@ -185,6 +203,7 @@ async fn attempt(extract: &Extract, state: &mut State, backoff: &mut Backoff) ->
         live.enter(Phase::Claiming);
         state.log = open_log(extract, state.take_over).await?;
         if state.log.is_some() {
+            state.keeping = extract.keeper.clone().map(|keeper| session::AbortOnDrop::spawn(keeper.run()));
             extract.metrics.shard(&extract.shard).claimed();
         }
     }

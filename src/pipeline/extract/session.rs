@@ -76,7 +76,7 @@ pub(super) async fn run(
         Some(_) => (NOWHERE, None),
         None => {
             let position = start::resolve(&mut conn, &from).await?;
-            let until = if extract.once { Some(start::executed(&mut conn).await?) } else { None };
+            let until = if extract.once { Some(start::present(&mut conn).await?) } else { None };
             (position, until)
         }
     };
@@ -230,6 +230,7 @@ fn watch_requests(extract: &Extract, found: mpsc::Sender<Waiting>) -> AbortOnDro
 }
 
 /// A task that ends with its owner.
+#[derive(Debug)]
 pub(super) struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
 impl AbortOnDrop {

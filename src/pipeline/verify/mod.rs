@@ -12,6 +12,7 @@ mod compare;
 mod coverage;
 mod error;
 mod explain;
+mod notes;
 mod repair;
 mod settle;
 mod shard;
@@ -31,11 +32,12 @@ pub use error::VerifyError;
 use super::open;
 use crate::{
     config::{Config, Mode, Pattern, Source, TableRules},
-    lake::{Clock, Schemas, Store, SystemClock, log, verified::Verified},
-    model::{Known, Origin, Shard, TableOutcome, Verification, VerifiedTable},
+    lake::{Clock, Schemas, Store, SystemClock, log},
+    model::{Known, Origin, Shard, Verification, VerifiedTable},
     source::mysql::checksum::{ChecksumReader, Mark},
     warehouse::{Checksums, Warehouse},
 };
+use notes::Notes;
 use shard::{ShardVerifier, not_compared};
 use throttle::Throttle;
 
@@ -167,10 +169,12 @@ impl Shared<'_> {
         request: &Request,
         done: &(dyn Fn(&VerifiedTable) + Send + Sync),
     ) -> Result<Vec<VerifiedTable>, VerifyError> {
-        let wanted = self.wanted(&source.shard(), request).await?;
+        let mut wanted = self.wanted(&source.shard(), request).await?;
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
+        let notes = Notes::read(Arc::clone(&self.store), source.shard()).await?;
+        notes.oldest_first(&mut wanted);
         if source.mode != Mode::Binlog {
             let reason = "its source's binlog is not followed, so there is no position at which both sides are to be equal; a round of \
                           mode = \"full\" makes them equal as of its beginning";
@@ -198,27 +202,18 @@ impl Shared<'_> {
             checksums: &mut checksums,
             address: open::address(source),
             throttle: &mut throttle,
+            notes,
             patience: request.patience,
             for_redshift: open::form(self.config).for_copy,
         };
         let tables = verifier.run(&wanted, &mut |table| done(table)).await;
         reader.close().await;
-        self.note(&source.shard(), &tables).await;
         Ok(tables)
     }
 
     async fn connect(&self, source: &Source) -> Result<(ChecksumReader, Box<dyn Checksums>), VerifyError> {
         let reader = ChecksumReader::connect(&open::address(source)).await?;
         Ok((reader, self.warehouse.checksums().await?))
-    }
-
-    /// Notes what is equal, for `status`.
-    async fn note(&self, shard: &Shard, tables: &[VerifiedTable]) {
-        let equal = tables.iter().filter(|t| t.outcome == TableOutcome::Equal);
-        let equal = equal.filter_map(|t| Some((t.origin.parse().ok()?, t.through.clone()?))).collect();
-        if let Err(error) = Verified::add(&*self.store, shard, equal).await {
-            tracing::warn!(%shard, error = crate::errors::chain(&error), "the result could not be noted for `tailwater status`");
-        }
     }
 
     /// Waits until the warehouse has reached the position that was asked for.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tracing::Instrument as _;
 
-use super::{Wanted, error::VerifyError, throttle::Throttle};
+use super::{Wanted, error::VerifyError, notes::Notes, throttle::Throttle};
 use crate::{
     config::TableRules,
     lake::{Schemas, Store},
@@ -27,6 +27,7 @@ pub(super) struct ShardVerifier<'a> {
     pub(super) checksums: &'a mut Box<dyn Checksums>,
     pub(super) address: Address,
     pub(super) throttle: &'a mut Throttle,
+    pub(super) notes: Notes,
     pub(super) patience: Duration,
     /// Whether the lake's values are made for Redshift.
     pub(super) for_redshift: bool,
@@ -88,8 +89,10 @@ impl ShardVerifier<'_> {
                 },
             };
             done(&report);
+            self.notes.take(&report).await;
             tables.push(report);
         }
+        self.notes.write().await;
         tables
     }
 }

@@ -38,3 +38,25 @@ impl Throttle {
         if *self.stop.borrow() { Err(VerifyError::Stopped) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn rows_are_paid_for_and_what_is_not_used_is_not_saved_up() {
+        let (stop, stopped) = watch::channel(false);
+        let mut throttle = Throttle::new(Some(2000), stopped);
+        sleep(Duration::from_millis(300)).await;
+        let began = Instant::now();
+        for _ in 0..4 {
+            throttle.spend(100).await.unwrap();
+        }
+        assert!(began.elapsed() >= Duration::from_millis(200), "{:?}", began.elapsed());
+        let mut waits = std::pin::pin!(throttle.spend(1_000_000_000));
+        assert!(futures::poll!(&mut waits).is_pending());
+        stop.send_replace(true);
+        assert!(matches!(waits.await, Err(VerifyError::Stopped)), "it does not sit out the rest");
+    }
+}

@@ -160,18 +160,18 @@ pub async fn preflight(
     Preflight { findings, server: Some(server), tables }
 }
 
-/// Refuses a source that cannot be read as it is set up, before anything is read or written.
+/// Refuses a source that cannot be read as it is set up, before anything is read or written; returns warnings of what will cost later.
 ///
 /// # Errors
 /// [`UnfitError`].
-pub async fn require(shard: &Shard, address: &Address, server_id: u32) -> Result<(), UnfitError> {
+pub async fn require(shard: &Shard, address: &Address, server_id: u32) -> Result<Vec<Finding>, UnfitError> {
     let mut check = Check::begin(shard, address, server_id, &|_, _| true).await?;
     check.essentials().await;
     let Check { conn, findings, rights_missing, .. } = check;
     let _ = conn.disconnect().await;
-    let problems: Vec<_> = findings.into_iter().filter(|f| f.severity == Severity::Problem).collect();
+    let (problems, others): (Vec<_>, Vec<_>) = findings.into_iter().partition(|f| f.severity == Severity::Problem);
     match problems.len() {
-        0 => Ok(()),
+        0 => Ok(others.into_iter().filter(|f| f.severity == Severity::Warning).collect()),
         all => Err(UnfitError::Unfit { rights_only: rights_missing == all, problems }),
     }
 }

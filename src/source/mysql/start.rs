@@ -140,7 +140,7 @@ async fn counting(conn: &mut Conn) -> Result<Counting, StartError> {
     Ok(if mode.is_some_and(|mode| mode == "ON") { Counting::Gtids } else { Counting::Files })
 }
 
-/// What the server has committed now. The target of a run that ends when it has caught up.
+/// Names of the transactions that the server has committed now.
 ///
 /// # Errors
 /// [`StartError::Query`] and unreadable answers.
@@ -195,6 +195,26 @@ async fn earliest(conn: &mut Conn) -> Result<StreamPosition, StartError> {
 
 /// Offset of the first event of a binlog file.
 const FIRST_OFFSET: u64 = 4;
+
+/// A binlog file up to this size has its header events and no transaction: the smallest is some 150 bytes, and the header
+/// 126 to 157 (MySQL source documentation, `Format_description_event`, `Previous_gtids_log_event`).
+pub(super) const HEADER_BYTES_MAX: u64 = 256;
+
+/// What the server has committed now, as a place that a stream reaches. The target of a run that ends when it has caught up.
+///
+/// # Errors
+/// [`StartError::Query`] and unreadable answers.
+pub async fn present(conn: &mut Conn) -> Result<Visible, StartError> {
+    let StreamPosition { executed, file, offset, server_uuid } = resolve_latest(conn).await?;
+    Ok(match executed {
+        Executed::Untracked => {
+            // A stream stands at the beginning of a file until it has read a transaction in it.
+            let offset = if offset <= HEADER_BYTES_MAX { FIRST_OFFSET } else { offset };
+            Visible::UpTo { file, offset, server_uuid }
+        }
+        executed => Visible::Executed(executed),
+    })
+}
 
 /// Behind everything that is committed now.
 pub(super) async fn resolve_latest(conn: &mut Conn) -> Result<StreamPosition, StartError> {

@@ -3,7 +3,7 @@
 use crate::{
     model::{ColumnType, Target},
     warehouse::{
-        definition::Naming,
+        definition::{NOT_A_PLACE, Naming},
         plan::{Layout, Place},
         session::Statement,
         sql::{Dialect, TableSql, list, private_name, quote, quoted_place, text_literal},
@@ -35,7 +35,7 @@ impl Naming for PostgresDialect {
             Some(parts) => parts,
         };
         if schema.is_empty() || table.is_empty() || table.contains('.') || target.as_str().contains('\0') {
-            return Err("a target is called [schema.]table; rename it".to_owned());
+            return Err(NOT_A_PLACE.to_owned());
         }
         if schema == PRIVATE || schema.starts_with("pg_") || schema == "information_schema" {
             return Err(format!("schema {schema} is not for targets; choose another"));

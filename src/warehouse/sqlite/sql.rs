@@ -3,7 +3,7 @@
 use crate::{
     model::{ColumnType, Target},
     warehouse::{
-        definition::Naming,
+        definition::{NOT_A_PLACE, Naming},
         plan::{Layout, Place},
         session::Statement,
         sql::{Dialect, TableSql, private_name, quote, text_literal},
@@ -27,7 +27,7 @@ impl Naming for SqliteDialect {
         }
         let table = target.as_str().replacen('.', "_", 1);
         if table.is_empty() || table.contains(['.', '\0']) {
-            return Err("a target is called [schema.]table; rename it".to_owned());
+            return Err(NOT_A_PLACE.to_owned());
         }
         let folded = table.to_ascii_lowercase();
         if folded.starts_with("sqlite_") || folded.starts_with(PRIVATE) {

@@ -89,12 +89,27 @@ fn unfit_settings_are_told_at_once_and_mended_by_their_statements() -> Result<()
     Ok(())
 }
 
+/// Files and offsets mean nothing on another server: the shard stops there, and one command reads it anew.
 #[test]
-fn positions_without_gtids_are_refused() -> Result<()> {
-    let server = Mysql::start(MysqlOptions::default().without_gtid())?;
-    let place = Place::new(&[url(&server)], "shop.*")?;
-    place.refuses(78, &["run", "--once"], &["gtid_mode is OFF", "ON_PERMISSIVE"])?;
-    assert_eq!(place.entries("s1"), 0);
+fn positions_without_gtids_are_refused_elsewhere() -> Result<()> {
+    let servers = [0, 1].map(|_| Mysql::start(MysqlOptions::default().without_gtid()));
+    let [one, other] = servers;
+    let (one, other) = (one?, other?);
+    for (server, v) in [(&one, 1), (&other, 2)] {
+        server.sql(&format!(
+            "CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY); INSERT INTO shop.t VALUES ({v})"
+        ))?;
+    }
+    let place = Place::new(&[url(&one)], "shop.*")?;
+    place.ends_with(0, &["run", "--once"])?;
+    assert!(place.said()?.contains("gtid_mode is OFF"), "{}", place.said()?);
+    place.configure(&[url(&other)], "shop.*", "./lake", "warehouse.db")?;
+    let file = place.path("tailwater.toml");
+    fs::write(&file, fs::read_to_string(&file)?.replace("\"earliest\"", "\"snapshot\""))?;
+    place.refuses(66, &["run", "--once"], &["belongs to the server", "tailwater reanchor"])?;
+    place.ends_with(0, &["reanchor", "--shard", "s1"])?;
+    place.ends_with(0, &["run", "--once"])?;
+    assert_eq!(place.number("SELECT group_concat(id) = '2' FROM shop_t")?, 1);
     Ok(())
 }
 

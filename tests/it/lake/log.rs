@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tailwater::{
     lake::{
         Created, Draft, LogError, LogReader, LogWriter, OpenOptions, Partition, ReadFrom, Store, WriterId,
-        log::{CATALOG_EVERY, read_floor, write_floor},
+        log::{CATALOG_EVERY, raise_floor, read_floor},
         paths,
     },
     model::{Digest, EntryKind, FileStep, OpCounts, Origin, Position, Seq, Shard, Step, Target},
@@ -244,9 +244,9 @@ async fn what_gc_removed_is_neither_read_nor_written_again(f: Fixture) {
     }
     let mut following = reader(&f, &clock, ReadFrom::Oldest).await.unwrap();
     following.next().await.unwrap().unwrap();
-    write_floor(&*f.store, &shard(), 6).await.unwrap();
+    raise_floor(&*f.store, &shard(), 6, 0).await.unwrap();
     assert_eq!(read_floor(&*f.store, &shard()).await.unwrap(), 6);
-    assert!(write_floor(&*f.store, &shard(), 4).await.is_err(), "the floor never sinks");
+    assert!(raise_floor(&*f.store, &shard(), 4, 0).await.is_err(), "the floor never sinks");
     clock.advance(tailwater::lake::log::GC_GRACE);
     for number in 1..6 {
         f.store.delete(&paths::entry(&shard(), number)).await.unwrap();

@@ -42,83 +42,97 @@ const TRAIL: &str = "CREATE TABLE trail (a INT NULL, b VARCHAR(20) NULL, UNIQUE 
     INSERT INTO trail VALUES (1, 'x'), (2, 'y'), (NULL, 'twice'), (NULL, 'twice'), (NULL, NULL), (3, '');";
 
 /// Snapshot, changes of every kind, a repeated run, TRUNCATE, an added column and a new snapshot.
-#[test]
-fn changes_of_a_table_without_a_key_are_appended() -> Result<()> {
-    for engine in Engine::ALL {
-        // What it says of keys means nothing here.
-        let scene = Setup::new("history").to(engine).begins("snapshot");
-        let scene = scene.rule("trail", "deletes = \"ignore\"\npublish = \"progressively\"").start()?;
-        scene.sql_all(TRAIL)?;
-        scene.once()?;
-        adds_up(&scene, 2)?;
-        ensure!(count(&scene, "_tw_op = 's'")? == 12, "the snapshot brings each row once");
-        scene.sql_all(
-            "INSERT INTO trail VALUES (NULL, 'twice'), (4, 'z'); UPDATE trail SET b = 'X' WHERE a = 1; UPDATE trail SET b = b;
-             DELETE FROM trail WHERE b = 'twice' LIMIT 1; DELETE FROM trail WHERE a = 2;
-             BEGIN; INSERT INTO trail VALUES (9, 'gone'); DELETE FROM trail WHERE a = 9; COMMIT",
-        )?;
-        scene.once()?;
-        adds_up(&scene, 2)?;
-        let rows = count(&scene, "1 = 1")?;
-        // By shard 6 + 2 inserted + 2 of the update + 2 deleted + 2 that came and went.
-        ensure!(rows == 28 && count(&scene, "_tw_op = 'u'")? == 2, "{rows} rows");
-        scene.once()?;
-        ensure!(count(&scene, "1 = 1")? == rows, "a run without changes appends nothing");
-        scene.sql(0, "TRUNCATE trail; INSERT INTO trail VALUES (7, 'new'), (7, 'other')")?;
-        scene.once()?;
-        adds_up(&scene, 2)?;
-        ensure!(count(&scene, "_tw_origin LIKE 's1:%'")? == 2, "what was truncated is gone");
-        scene.sql_all("ALTER TABLE trail ADD COLUMN c INT NOT NULL DEFAULT 5; INSERT INTO trail VALUES (8, 'c', 6)")?;
-        scene.once()?;
-        adds_up(&scene, 2)?;
-        ensure!(count(&scene, "c = 5")? + 2 == count(&scene, "1 = 1")?, "older rows have the default");
-        scene.complete(&["snapshot", "--table", &format!("{}.trail", scene.name)])?;
-        scene.once()?;
-        adds_up(&scene, 2)?;
-        let kept = count(&scene, "_tw_op <> 's'")?;
-        ensure!(kept == 0, "a snapshot starts over, and {kept} older rows are left");
-        let said = scene.ends_with(&["status"], 0)?;
-        ensure!(said.contains("appends") && said.contains("ALTER TABLE"), "{said}");
-        ensure!(scene.log()?.contains("the table has no key"), "the log says so too");
-        scene.log_is_whole()?;
-    }
+fn changes_are_appended(setup: Setup, shards: usize) -> Result<()> {
+    // What the rule says of keys means nothing here.
+    let scene = setup.begins("snapshot").rule("trail", "deletes = \"ignore\"\npublish = \"progressively\"").start()?;
+    scene.sql_all(TRAIL)?;
+    scene.once()?;
+    adds_up(&scene, shards)?;
+    ensure!(count(&scene, "_tw_op = 's'")? == 6 * shards as u64, "the snapshot brings each row once");
+    scene.sql_all(
+        "INSERT INTO trail VALUES (NULL, 'twice'), (4, 'z'); UPDATE trail SET b = 'X' WHERE a = 1; UPDATE trail SET b = b;
+         DELETE FROM trail WHERE b = 'twice' LIMIT 1; DELETE FROM trail WHERE a = 2;
+         BEGIN; INSERT INTO trail VALUES (9, 'gone'); DELETE FROM trail WHERE a = 9; COMMIT",
+    )?;
+    scene.once()?;
+    adds_up(&scene, shards)?;
+    let rows = count(&scene, "1 = 1")?;
+    // By shard 6 + 2 inserted + 2 of the update + 2 deleted + 2 that came and went.
+    let each = (rows / shards as u64, count(&scene, "_tw_op = 'u'")?);
+    ensure!(each == (14, shards as u64), "{rows} rows");
+    scene.once()?;
+    ensure!(count(&scene, "1 = 1")? == rows, "a run without changes appends nothing");
+    scene.sql(0, "TRUNCATE trail; INSERT INTO trail VALUES (7, 'new'), (7, 'other')")?;
+    scene.once()?;
+    adds_up(&scene, shards)?;
+    ensure!(count(&scene, "_tw_origin LIKE 's1:%'")? == 2, "what was truncated is gone");
+    scene.sql_all("ALTER TABLE trail ADD COLUMN c INT NOT NULL DEFAULT 5; INSERT INTO trail VALUES (8, 'c', 6)")?;
+    scene.once()?;
+    adds_up(&scene, shards)?;
+    ensure!(count(&scene, "c = 5")? + shards as u64 == count(&scene, "1 = 1")?, "older rows have the default");
+    scene.complete(&["snapshot", "--table", &format!("{}.trail", scene.name)])?;
+    scene.once()?;
+    adds_up(&scene, shards)?;
+    let kept = count(&scene, "_tw_op <> 's'")?;
+    ensure!(kept == 0, "a snapshot starts over, and {kept} older rows are left");
+    let said = scene.ends_with(&["status"], 0)?;
+    ensure!(said.contains("appends") && said.contains("ALTER TABLE"), "{said}");
+    ensure!(scene.log()?.contains("the table has no key"), "the log says so too");
+    scene.log_is_whole()?;
     Ok(())
 }
 
+#[test]
+fn changes_of_a_table_without_a_key_are_appended() -> Result<()> {
+    Engine::ALL.into_iter().try_for_each(|engine| changes_are_appended(Setup::new("history").to(engine), 2))
+}
+
+#[test]
+fn changes_of_a_table_of_mariadb_without_a_key_are_appended() -> Result<()> {
+    let engines = [Engine::Sqlite, Engine::Postgres];
+    engines.into_iter().try_for_each(|engine| changes_are_appended(Setup::new("history").to(engine).mariadb(), 1))
+}
+
 /// Killed while rows are read and written: nothing is appended twice, nothing is lost.
+fn adds_up_through_kills(setup: Setup) -> Result<()> {
+    let scene = setup.one_shard().begins("snapshot").start()?;
+    scene.sql(
+        0,
+        "CREATE TABLE trail (a INT NULL, b VARCHAR(20) NULL, INDEX (a));
+         INSERT INTO trail WITH RECURSIVE s AS (SELECT 1 i UNION ALL SELECT i + 1 FROM s WHERE i < 200)
+           SELECT (a.i * 200 + b.i) % 5000, CONCAT('row ', b.i % 3) FROM s a, s b WHERE a.i <= 100",
+    )?;
+    thread::scope(|threads| -> Result<()> {
+        let load = threads.spawn(|| {
+            (0..40).try_for_each(|n| {
+                let changes = (0..25).map(|m| match (n * 25 + m) * 7 % 1000 {
+                    k if m % 3 == 0 => format!("INSERT INTO trail VALUES ({k}, 'load');"),
+                    k if m % 3 == 1 => format!("UPDATE trail SET b = CONCAT('n', {n}) WHERE a = {k} LIMIT 2;"),
+                    k => format!("DELETE FROM trail WHERE a = {k} LIMIT 1;"),
+                });
+                scene.sql(0, &changes.collect::<String>())
+            })
+        });
+        for life in [900, 1600, 2500] {
+            let mut running = scene.start(&["run"])?;
+            thread::sleep(Duration::from_millis(life));
+            running.kill9()?;
+        }
+        load.join().map_err(|_| anyhow!("the load panicked"))?
+    })?;
+    scene.once()?;
+    adds_up(&scene, 1)?;
+    scene.log_is_whole()
+}
+
 #[test]
 fn a_history_adds_up_through_kills_under_load() -> Result<()> {
-    for engine in Engine::ALL {
-        let scene = Setup::new("historykills").to(engine).one_shard().begins("snapshot").start()?;
-        scene.sql(
-            0,
-            "SET SESSION cte_max_recursion_depth = 100000; CREATE TABLE trail (a INT NULL, b VARCHAR(20) NULL, INDEX (a));
-             INSERT INTO trail WITH RECURSIVE s AS (SELECT 1 i UNION ALL SELECT i + 1 FROM s WHERE i < 20000)
-               SELECT i % 5000, CONCAT('row ', i % 3) FROM s",
-        )?;
-        thread::scope(|threads| -> Result<()> {
-            let load = threads.spawn(|| {
-                (0..40).try_for_each(|n| {
-                    let changes = (0..25).map(|m| match (n * 25 + m) * 7 % 1000 {
-                        k if m % 3 == 0 => format!("INSERT INTO trail VALUES ({k}, 'load');"),
-                        k if m % 3 == 1 => format!("UPDATE trail SET b = CONCAT('n', {n}) WHERE a = {k} LIMIT 2;"),
-                        k => format!("DELETE FROM trail WHERE a = {k} LIMIT 1;"),
-                    });
-                    scene.sql(0, &changes.collect::<String>())
-                })
-            });
-            for life in [900, 1600, 2500] {
-                let mut running = scene.start(&["run"])?;
-                thread::sleep(Duration::from_millis(life));
-                running.kill9()?;
-            }
-            load.join().map_err(|_| anyhow!("the load panicked"))?
-        })?;
-        scene.once()?;
-        adds_up(&scene, 1)?;
-        scene.log_is_whole()?;
-    }
-    Ok(())
+    Engine::ALL.into_iter().try_for_each(|engine| adds_up_through_kills(Setup::new("historykills").to(engine)))
+}
+
+#[test]
+fn a_history_of_mariadb_adds_up_through_kills_under_load() -> Result<()> {
+    adds_up_through_kills(Setup::new("historykills").mariadb())
 }
 
 /// A key that comes later makes the target another kind of table, by the way that the reason names.

@@ -4,5 +4,5 @@ mod dashboards;
 mod families;
 mod lag;
 mod rules;
-mod scrape;
+pub(super) mod scrape;
 mod situations;

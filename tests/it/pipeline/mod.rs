@@ -7,6 +7,7 @@ mod control;
 mod data_api;
 mod definitions;
 mod down;
+mod gc;
 mod history;
 mod http;
 mod idle;

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -16,7 +15,7 @@ use tailwater_proof::compare::{Table, Warehouse, check_log, compare};
 use tailwater_proof::program::{Program, Running};
 use tailwater_proof::workload::Shard;
 use tailwater_redshift::{Loader, Options};
-use tailwater_servers::{Mysql, MysqlOptions, PASSWORD, Postgres, Proxy, S3, USER};
+use tailwater_servers::{MariaDb, Mysql, MysqlOptions, PASSWORD, Postgres, Proxy, S3, USER};
 use tokio::runtime::Runtime;
 
 /// Bound on one run of the program and on what a test waits for. Runs take a second or two; machines may be busy.
@@ -32,6 +31,12 @@ const BUCKET: &str = "lake";
 fn sources() -> &'static [Mysql] {
     static SERVERS: OnceLock<Vec<Mysql>> = OnceLock::new();
     SERVERS.get_or_init(|| (0..SOURCES).map(|_| Mysql::start(MysqlOptions::default()).unwrap()).collect())
+}
+
+/// A MariaDB that tests share.
+fn mariadb() -> Arc<MariaDb> {
+    static SERVER: OnceLock<Arc<MariaDb>> = OnceLock::new();
+    Arc::clone(SERVER.get_or_init(|| Arc::new(MariaDb::start(&[]).unwrap())))
 }
 
 pub(super) fn postgres() -> &'static Postgres {
@@ -78,7 +83,10 @@ pub(super) struct Setup {
     shards: usize,
     warehouse: Engine,
     s3: bool,
-    own_servers: bool,
+    /// Options of sources that are the test's own.
+    own_servers: Option<MysqlOptions>,
+    /// A MariaDB instead.
+    mariadb: Option<Arc<MariaDb>>,
     start: &'static str,
     /// URL of the first source, where it is not the server's own.
     url: Option<String>,
@@ -99,7 +107,8 @@ impl Setup {
             shards: 2,
             warehouse: Engine::Sqlite,
             s3: false,
-            own_servers: false,
+            own_servers: None,
+            mariadb: None,
             start: "earliest",
             url: None,
             proxied: false,
@@ -133,9 +142,26 @@ impl Setup {
     }
 
     /// Sources that no other test reads or writes.
-    pub(super) fn own_servers(mut self) -> Self {
-        self.own_servers = true;
+    pub(super) fn own_servers(self) -> Self {
+        self.servers_with(MysqlOptions::default())
+    }
+
+    /// As [`own_servers`](Self::own_servers), set up otherwise.
+    pub(super) fn servers_with(mut self, options: MysqlOptions) -> Self {
+        self.own_servers = Some(options);
         self
+    }
+
+    /// One MariaDB, which tests share, is the source.
+    pub(super) fn mariadb(self) -> Self {
+        self.mariadb_of(mariadb())
+    }
+
+    /// One MariaDB of the test's own is the source.
+    pub(super) fn mariadb_of(mut self, server: Arc<MariaDb>) -> Self {
+        self.name = format!("{}_maria", self.name);
+        self.mariadb = Some(server);
+        self.one_shard()
     }
 
     /// Where the log begins; `earliest` unless told otherwise.
@@ -175,11 +201,12 @@ impl Setup {
 
     pub(super) fn start(self) -> Result<Scene> {
         let folder = tempfile::tempdir()?;
-        let servers = match self.own_servers {
-            true => {
-                Sources::Own((0..self.shards).map(|_| Mysql::start(MysqlOptions::default())).collect::<Result<_>>()?)
+        let servers = match (&self.mariadb, &self.own_servers) {
+            (Some(server), _) => Sources::MariaDb(Arc::clone(server)),
+            (None, Some(options)) => {
+                Sources::Own((0..self.shards).map(|_| Mysql::start(options.clone())).collect::<Result<_>>()?)
             }
-            false => Sources::Shared(&sources()[..self.shards]),
+            (None, None) => Sources::Shared(&sources()[..self.shards]),
         };
         let warehouse = match self.warehouse {
             Engine::Sqlite => Warehouse::Sqlite(folder.path().join("warehouse.db")),
@@ -199,28 +226,28 @@ impl Setup {
         fs::write(folder.path().join("tailwater.toml"), self.configuration(&servers, &reached, s3.as_deref()))?;
         let mut program = Program::new(env!("CARGO_BIN_EXE_tailwater"), folder.path())
             .log_to(folder.path().join("tailwater.log"))
-            .env("TAILWATER_LOG_LEVEL", "info");
+            .env("TAILWATER_LOG_LEVEL", "info")
+            // Where a retention is set: nothing of these scenes sleeps for longer and writes afterwards.
+            .env("TAILWATER_TEST_GC_WAIT_MS", "300");
         if s3.is_some() {
             program = program.env("AWS_ACCESS_KEY_ID", S3::ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", S3::SECRET_KEY);
         }
-        let shards = (1..)
-            .zip(servers.iter())
-            .map(|(n, server)| Shard { name: format!("s{n}"), url: server.root_url() })
-            .collect();
+        let shards = (1..).zip(servers.readers()).map(|(n, url)| Shard { name: format!("s{n}"), url }).collect();
         let scene = Scene { name: self.name, servers, shards, warehouse, proxy, program, s3, folder };
-        scene.servers.iter().try_for_each(|server| server.sql(&format!("CREATE DATABASE {}", scene.name)))?;
+        let create = format!("CREATE DATABASE {}", scene.name);
+        (0..scene.shards.len()).try_for_each(|shard| scene.servers.run(shard, &create).map(drop))?;
         Ok(scene)
     }
 
-    fn configuration(&self, servers: &[Mysql], warehouse: &Warehouse, s3: Option<&S3>) -> String {
+    fn configuration(&self, servers: &Sources, warehouse: &Warehouse, s3: Option<&S3>) -> String {
         let mut text = format!("pipeline = \"{}\"\n", self.name);
         let mut line = |line: &str| {
             let _ = writeln!(text, "{line}");
         };
-        for (server, n) in servers.iter().zip(1..) {
+        for (url, n) in servers.urls().into_iter().zip(1..) {
             let url = match &self.url {
                 Some(url) if n == 1 => url.clone(),
-                _ => format!("mysql://{USER}:{PASSWORD}@{}:{}", server.host(), server.port()),
+                _ => url,
             };
             line(&format!("[[source]]\nname = \"s{n}\"\nstart = \"{}\"\nurl = \"{url}\"", self.start));
         }
@@ -253,19 +280,46 @@ fn data_api(url: &str) -> String {
     )
 }
 
-/// MySQL servers of a scene.
+/// Servers of a scene.
 enum Sources {
     Shared(&'static [Mysql]),
     Own(Vec<Mysql>),
+    MariaDb(Arc<MariaDb>),
 }
 
-impl Deref for Sources {
-    type Target = [Mysql];
-
-    fn deref(&self) -> &[Mysql] {
+impl Sources {
+    fn mysql(&self) -> &[Mysql] {
         match self {
             Self::Shared(servers) => servers,
             Self::Own(servers) => servers,
+            Self::MariaDb(_) => &[],
+        }
+    }
+
+    /// Runs statements on one of them.
+    fn run(&self, shard: usize, statements: &str) -> Result<Vec<String>> {
+        match self {
+            Self::MariaDb(server) => server.query(statements),
+            _ => self.mysql()[shard].query(statements),
+        }
+    }
+
+    /// As the program reaches them.
+    fn urls(&self) -> Vec<String> {
+        match self {
+            Self::MariaDb(server) => vec![server.url()],
+            _ => {
+                let url = |server: &Mysql| format!("mysql://{USER}:{PASSWORD}@{}:{}", server.host(), server.port());
+                self.mysql().iter().map(url).collect()
+            }
+        }
+    }
+
+    /// As those reach them who compare.
+    fn readers(&self) -> Vec<String> {
+        match self {
+            Self::MariaDb(server) => vec![server.url()],
+            _ => self.mysql().iter().map(Mysql::root_url).collect(),
         }
     }
 }
@@ -286,24 +340,24 @@ pub(super) struct Scene {
 impl Scene {
     /// Runs statements on one shard, in one session, in the test's database.
     pub(super) fn sql(&self, shard: usize, statements: &str) -> Result<()> {
-        self.servers[shard].sql(&format!("SET NAMES utf8mb4; USE {};\n{statements}", self.name))
+        self.source_rows(shard, statements).map(drop)
     }
 
     /// The rows of a query on one shard, columns apart by tabs.
     pub(super) fn source_rows(&self, shard: usize, query: &str) -> Result<Vec<String>> {
-        self.servers[shard].query(&format!("SET NAMES utf8mb4; USE {};\n{query}", self.name))
+        self.servers.run(shard, &format!("SET NAMES utf8mb4; USE {};\n{query}", self.name))
     }
 
     /// Runs statements on every shard.
     pub(super) fn sql_all(&self, statements: &str) -> Result<()> {
-        (0..self.servers.len()).try_for_each(|shard| self.sql(shard, statements))
+        (0..self.shards.len()).try_for_each(|shard| self.sql(shard, statements))
     }
 
     /// A source that no other test reads, to be stopped and started.
     pub(super) fn own_server(&mut self, shard: usize) -> Result<&mut Mysql> {
         match &mut self.servers {
             Sources::Own(servers) => servers.get_mut(shard).context("there is no such server"),
-            Sources::Shared(_) => Err(anyhow!("the server is other tests', too")),
+            _ => Err(anyhow!("the server is other tests', too")),
         }
     }
 
@@ -311,7 +365,7 @@ impl Scene {
     pub(super) fn shared_sources(&self) -> Result<&'static [Mysql]> {
         match self.servers {
             Sources::Shared(servers) => Ok(servers),
-            Sources::Own(_) => Err(anyhow!("the servers are the test's own")),
+            _ => Err(anyhow!("the servers are the test's own")),
         }
     }
 
@@ -437,7 +491,7 @@ impl Scene {
     /// The log of each shard has no gap and every file that it names.
     pub(super) fn log_is_whole(&self) -> Result<()> {
         let logs = check_log(&self.lake())?;
-        ensure!(logs.len() == self.servers.len(), "there are logs of {} shards", logs.len());
+        ensure!(logs.len() == self.shards.len(), "there are logs of {} shards", logs.len());
         Ok(())
     }
 

@@ -1,7 +1,12 @@
 //! Pipelines that begin with what their tables have.
 
+mod anchors;
+mod keys;
+mod names;
+mod resume;
+mod sparing;
+
 use anyhow::{Result, ensure};
-use tailwater_proof::compare::check_log;
 
 use super::{
     scene::{Engine, LIMIT, Scene, Setup},
@@ -81,61 +86,6 @@ fn contents(scene: &Scene, names: &[String], which: &str) -> Result<Vec<Vec<Stri
     let query =
         |name: &String| format!("SELECT hex(CAST(c AS TEXT)) || typeof(c) FROM {{{name}}} WHERE {which} ORDER BY id");
     names.iter().map(|name| scene.rows(&query(name))).collect()
-}
-
-/// Keys of every kind, walked in the server's order: nothing is missing and nothing is doubled.
-#[test]
-fn chunks_of_any_key_are_gapless() -> Result<()> {
-    let keys = [
-        (
-            "ci",
-            "k VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci",
-            "CONCAT(CHAR(65 + i % 58 USING utf8mb4), 'é', i)",
-        ),
-        ("bin", "k VARBINARY(30)", "UNHEX(SHA2(i, 224))"),
-        ("fixed", "k BINARY(16)", "UNHEX(LEFT(SHA2(i, 224), 2 * (4 + i % 13)))"),
-        (
-            "latin",
-            "k CHAR(20) CHARACTER SET latin1 COLLATE latin1_german1_ci",
-            "CONCAT(CONVERT(UNHEX(HEX(192 + i % 60)) USING latin1), i)",
-        ),
-        ("utf16", "k VARCHAR(20) CHARACTER SET utf16", "CONCAT('ж', i)"),
-        ("big", "k BIGINT UNSIGNED", "18446744073709551615 - i * 99991"),
-        ("neg", "k BIGINT", "(i - 100) * 9223372036854775"),
-        ("num", "k DECIMAL(38,18)", "CAST(i AS DECIMAL(38,18)) / 7 + 12345678901234567890"),
-        ("dbl", "k DOUBLE", "SQRT(i) * IF(i % 2, 1, -1)"),
-        ("flt", "k FLOAT", "SQRT(i) * IF(i % 2, 1, -1)"),
-        ("day", "k DATE", "DATE_ADD('1990-01-01', INTERVAL i * 31 DAY)"),
-        ("stamp", "k TIMESTAMP(6)", "DATE_ADD('1990-01-01', INTERVAL i * 31000001 MICROSECOND)"),
-        ("clock", "k TIME(3)", "SEC_TO_TIME((i - 100) * 3601.001)"),
-        ("label", "k ENUM('z','y','x','w','b','a')", ""),
-        ("bits", "k BIT(40)", "i * 5000000001"),
-    ];
-    let scene = scene("snapkeys").one_shard().start()?;
-    let mut sql = "SET SESSION cte_max_recursion_depth = 1000;\n".to_owned();
-    let series = "WITH RECURSIVE s AS (SELECT 1 i UNION ALL SELECT i + 1 FROM s WHERE i < 203)";
-    for (name, key, value) in keys {
-        let (columns, value) = match name {
-            "label" => ("(k, n)", "1 + i % 6".to_owned()),
-            _ => ("(k)", value.to_owned()),
-        };
-        sql += &format!(
-            "CREATE TABLE {name} ({key}, n INT, PRIMARY KEY {columns});\nINSERT INTO {name} {series} SELECT {value}, i FROM s;\n"
-        );
-    }
-    sql += &format!(
-        "CREATE TABLE pairs (a VARCHAR(5), b INT UNSIGNED, c DATE, n INT, PRIMARY KEY (b, a, c));\n\
-        INSERT INTO pairs {series} SELECT CONCAT('ä', i % 5), i % 3, DATE_ADD('2000-01-01', INTERVAL i DAY), i FROM s;\n\
-        CREATE TABLE uniq (n INT, u INT NOT NULL, v CHAR(3) NOT NULL, UNIQUE KEY w (v, u));\n\
-        INSERT INTO uniq {series} SELECT i, i % 50, CONCAT('v', i % 7) FROM s;\n\
-        SET sql_generate_invisible_primary_key = ON; CREATE TABLE gipk (n INT, t TEXT); INSERT INTO gipk {series} SELECT i, REPEAT('x', i) FROM s;\n"
-    );
-    scene.sql(0, &sql)?;
-    scene.once()?;
-    let mut tables: Vec<&str> = keys.iter().map(|(name, ..)| *name).collect();
-    tables.extend(["pairs", "uniq", "gipk"]);
-    scene.equal(&tables)?;
-    Ok(())
 }
 
 /// Re-reads while everything goes on: changes without events are mended, a parked table comes back.
@@ -230,42 +180,6 @@ fn changes_while_a_table_is_read_win_over_its_chunks() -> Result<()> {
         running.terminate(LIMIT)?;
         scene.log_is_whole()?;
     }
-    Ok(())
-}
-
-/// A process that is killed while it reads is followed by one that reads the rest alone.
-#[test]
-fn finished_chunks_are_not_read_again() -> Result<()> {
-    let scene = Setup::new("snapresume")
-        .begins("snapshot")
-        .one_shard()
-        .lines("[snapshot]\nchunk_rows_max = 10\nconnections = 2\nrows_per_second = 150")
-        .start()?;
-    scene.sql(
-        0,
-        "CREATE TABLE names (name VARCHAR(40) COLLATE utf8mb4_0900_ai_ci PRIMARY KEY, n INT);
-         INSERT INTO names WITH RECURSIVE s AS (SELECT 1 i UNION ALL SELECT i + 1 FROM s WHERE i < 500)
-           SELECT CONCAT('n', i * 7919 % 503), i FROM s",
-    )?;
-    let kept = scene.lake().join(&scene.name).join("snapshots");
-    let mut running = scene.start(&["run"])?;
-    scene.wait("progress", &mut running, || {
-        Ok(kept.is_dir() && scene.log()?.contains("a snapshot of the table begins"))
-    })?;
-    running.kill9()?;
-    scene.once()?;
-    scene.equal(&["names"])?;
-    let log = scene.log()?;
-    let resumed = log.lines().find(|line| line.contains("the snapshot of the table goes on")).unwrap_or_default();
-    ensure!(resumed.contains("rows_done") && !resumed.contains("\"rows_done\":0"), "nothing was kept: {resumed}");
-    let logs = check_log(&scene.lake())?;
-    // Chunks that were under way in each connection, and those that waited for their entry.
-    let again: u64 = logs.iter().map(|log| log.rows).sum::<u64>().saturating_sub(500);
-    ensure!(again <= 200, "{again} rows of 500 were read again");
-    ensure!(
-        std::fs::read_dir(&kept)?.flatten().all(|o| std::fs::read_dir(o.path()).is_ok_and(|mut d| d.next().is_none())),
-        "progress of a complete snapshot is left"
-    );
     Ok(())
 }
 

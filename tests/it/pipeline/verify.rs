@@ -10,15 +10,15 @@ use super::scene::{Engine, Scene, Setup};
 use super::types::{tables_of_types, types};
 
 /// What `verify` answered.
-struct Answer {
-    code: i32,
-    report: Value,
+pub(super) struct Answer {
+    pub(super) code: i32,
+    pub(super) report: Value,
     /// Standard output and standard error as they were.
-    text: String,
+    pub(super) text: String,
 }
 
 /// Runs `tailwater verify --json`.
-fn verify(scene: &Scene, arguments: &[&str]) -> Result<Answer> {
+pub(super) fn verify(scene: &Scene, arguments: &[&str]) -> Result<Answer> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tailwater"));
     command.args(["verify", "--json"]).args(arguments).current_dir(scene.folder());
     if !arguments.contains(&"--patience") {
@@ -32,14 +32,14 @@ fn verify(scene: &Scene, arguments: &[&str]) -> Result<Answer> {
 }
 
 impl Answer {
-    fn table(&self, name: &str) -> Result<&Value> {
+    pub(super) fn table(&self, name: &str) -> Result<&Value> {
         let tables = self.report["tables"].as_array().context("no tables")?;
         let found = tables.iter().find(|t| t["origin"].as_str().is_some_and(|o| o.ends_with(&format!(".{name}"))));
         found.with_context(|| format!("no table {name} in {}", self.report))
     }
 
     /// Every table is equal.
-    fn is_equal(&self) -> Result<()> {
+    pub(super) fn is_equal(&self) -> Result<()> {
         let tables = self.report["tables"].as_array().context("no tables")?;
         let not: Vec<&Value> = tables.iter().filter(|t| t["outcome"] != "equal").collect();
         ensure!(
@@ -52,7 +52,7 @@ impl Answer {
     }
 
     /// Kind, key and columns of each difference of a table.
-    fn differences(&self, name: &str) -> Result<Vec<String>> {
+    pub(super) fn differences(&self, name: &str) -> Result<Vec<String>> {
         let table = self.table(name)?;
         let empty = Vec::new();
         let differences = table["differences"].as_array().unwrap_or(&empty);
@@ -297,6 +297,11 @@ fn rules_of_targets_are_respected_in_postgres() -> Result<()> {
     rules_of_targets(Engine::Postgres)
 }
 
+#[test]
+fn rules_of_targets_are_respected_in_redshift() -> Result<()> {
+    rules_of_targets(Engine::Redshift)
+}
+
 /// PostgreSQL cannot hold U+0000: no difference, but counted.
 #[test]
 fn what_a_policy_changed_is_no_difference() -> Result<()> {
@@ -449,7 +454,10 @@ fn repairs(engine: Engine) -> Result<()> {
 /// Rows with an operation in all files that a shard's log names.
 fn rows_of(scene: &Scene, shard: &str, op: &str) -> Result<u64> {
     let mut rows = 0;
-    for entry in std::fs::read_dir(scene.lake().join(&scene.name).join("log").join(shard))? {
+    // A bucket's folder is the pipeline's own.
+    let lake = scene.lake();
+    let own = Some(lake.join(&scene.name)).filter(|folder| folder.is_dir()).unwrap_or(lake);
+    for entry in std::fs::read_dir(own.join("log").join(shard))? {
         let entry: Value = serde_json::from_slice(&std::fs::read(entry?.path())?)?;
         let steps = entry["steps"].as_array().into_iter().flatten();
         rows += steps.filter_map(|step| step["ops"][op].as_u64()).sum::<u64>();
@@ -465,6 +473,11 @@ fn what_differs_is_repaired_in_sqlite() -> Result<()> {
 #[test]
 fn what_differs_is_repaired_in_postgres() -> Result<()> {
     repairs(Engine::Postgres)
+}
+
+#[test]
+fn what_differs_is_repaired_in_redshift() -> Result<()> {
+    repairs(Engine::Redshift)
 }
 
 #[test]

@@ -62,9 +62,9 @@ async fn every_problem_is_told_at_once_with_its_remedy() {
     assert_one(&problems, &["binlog_row_metadata is MINIMAL", "SET PERSIST binlog_row_metadata=FULL"]);
     assert_one(&problems, &["binlog_row_image is MINIMAL", "SET PERSIST binlog_row_image=FULL"]);
     assert_one(&problems, &["binlog_row_value_options"]);
-    assert_one(&problems, &["gtid_mode is OFF", "ON_PERMISSIVE"]);
     assert_one(&problems, &["server_id", "the source server's own"]);
     let warnings = texts(&found, Severity::Warning);
+    assert_one(&warnings, &["gtid_mode is OFF", "ON_PERMISSIVE"]);
     assert_one(&warnings, &["kept for 1 h"]);
     assert_one(&warnings, &["without a primary key", "d.keyless, d.nullable =>"]);
     assert_one(&warnings, &["without transactions", "d.flat =>"]);

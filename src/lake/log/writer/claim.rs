@@ -10,7 +10,8 @@ use crate::{
         log::{
             LogEntry, LogError, WriterId,
             chain::damaged,
-            head::{find_head, read_entry, read_floor},
+            floor::read_floor,
+            head::{find_head, read_entry},
         },
         paths::{self, writer_tag},
     },

@@ -109,7 +109,8 @@ impl Session<'_> {
         search.ends.insert(shard.clone(), end);
         let oldest = self.apply.read_log(&shard, None).await?.next_number();
         let last = if end.step > 0 { end.entry } else { end.entry.saturating_sub(1) };
-        let catalog = self.catalog(&shard, last).await?;
+        // Where the group stands at the oldest entry, that one knows what there was in front of it.
+        let catalog = self.catalog(&shard, last.max(oldest)).await?;
         let known = catalog.origins.into_iter().filter(|(origin, _)| self.feeds(origin, target));
         let mut open = BTreeSet::new();
         for (origin, known) in known {

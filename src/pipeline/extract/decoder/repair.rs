@@ -90,7 +90,7 @@ impl Decoder {
         }
         repairs.looked = Some(Instant::now());
         let visible = self.visible()?;
-        if !visible.covers(&assembler.position(), assembler.executed()) {
+        if !visible.covers(assembler.reached()) {
             return Ok(());
         }
         for repair in std::mem::take(&mut self.snapshots.state.repairs.waiting) {

@@ -196,7 +196,8 @@ impl Decoder {
             self.snapshots.state.looked = None;
             self.begin_wanted(assembler)?;
             if !self.snapshots.state.wanted.is_empty() {
-                self.runtime.block_on(tokio::time::sleep(BEGIN_EVERY));
+                // A timer must be made where the runtime is, which this thread is not.
+                self.runtime.block_on(async { tokio::time::sleep(BEGIN_EVERY).await });
             }
         }
         // A wish that outlives this process: the tables become known with their first event.
@@ -230,10 +231,9 @@ impl Decoder {
         }
         let running = &self.snapshots.state.running;
         if running.values().any(|r| r.until.is_some()) {
-            let position = assembler.position();
-            let reached = |r: &Running| {
-                r.view.is_none() && r.until.as_ref().is_some_and(|u| u.is_reached(&position, assembler.executed()))
-            };
+            let position = assembler.reached();
+            let reached =
+                |r: &Running| r.view.is_none() && r.until.as_ref().is_some_and(|until| until.is_reached(position));
             let done: Vec<usize> = running.iter().filter(|(_, r)| reached(r)).map(|(i, _)| *i).collect();
             done.into_iter().for_each(|i| self.end_snapshot(i));
         }
@@ -326,7 +326,7 @@ impl Decoder {
         }
         state.looked = Some(Instant::now());
         let visible = self.visible()?;
-        if !visible.covers(&assembler.position(), assembler.executed()) {
+        if !visible.covers(assembler.reached()) {
             if matches!(visible, Visible::UpTo { .. }) && !std::mem::replace(&mut self.snapshots.state.told, true) {
                 tracing::info!(shard = %self.shard, "without GTIDs a snapshot begins with the next binlog file; FLUSH BINARY LOGS begins one");
             }

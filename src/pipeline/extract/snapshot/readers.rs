@@ -81,11 +81,7 @@ impl Readers {
     pub(in crate::pipeline::extract) async fn take(&self) -> Result<Reader, SnapshotError> {
         // The semaphore is never closed.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let idle = self.idle.lock().await.pop();
-        let mut session = match idle {
-            Some(session) => session,
-            None => Session::open(&self.address).await?,
-        };
+        let mut session = self.session().await?;
         self.calm(&mut session).await?;
         Ok(Reader { session, _place: place })
     }
@@ -93,17 +89,29 @@ impl Readers {
     /// A reader for a table that is read in one view, if there is a place now; the source's load is looked at later.
     pub(in crate::pipeline::extract) async fn take_now(&self) -> Result<Option<Reader>, SnapshotError> {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Ok(None) };
+        Ok(Some(Reader { session: self.session().await?, _place: Some(place) }))
+    }
+
+    /// A session for a question that takes no rows and so no place among the readers: one that rests, else a new one.
+    pub(in crate::pipeline::extract) async fn session(&self) -> Result<Session, SnapshotError> {
         let idle = self.idle.lock().await.pop();
-        let session = match idle {
-            Some(session) => session,
-            None => Session::open(&self.address).await?,
-        };
-        Ok(Some(Reader { session, _place: Some(place) }))
+        match idle {
+            Some(session) => Ok(session),
+            None => Session::open(&self.address).await,
+        }
+    }
+
+    /// Keeps a session until somebody needs it, unless enough are kept.
+    pub(in crate::pipeline::extract) async fn keep(&self, session: Session) {
+        let mut idle = self.idle.lock().await;
+        if idle.len() < self.options.connections.max(1) {
+            idle.push(session);
+        }
     }
 
     /// Gives a reader back that is fit for more.
     pub(in crate::pipeline::extract) async fn give_back(&self, reader: Reader) {
-        self.idle.lock().await.push(reader.session);
+        self.keep(reader.session).await;
     }
 
     /// Waits until the rows read so far are within the rate, and the source is not busier than allowed.

@@ -108,6 +108,7 @@ impl Job {
         let figures = self.process.snapshot_begins(&self.origin, progress.rows, self.shape.rows);
         // Who has a view keeps its reader from the others already.
         let turn = if view.is_some() { None } else { self.readers.turn().await };
+        figures.reading();
         match self.way {
             Way::View | Way::History => self.read_view(view, &mut progress, &figures, &news).await,
             Way::Followed | Way::Chunks => self.read_table(&mut progress, &figures, &news).await,
@@ -208,8 +209,11 @@ impl Job {
         if self.way != Way::Followed {
             return Ok(start::Visible::Everything);
         }
-        let mut conn = self.address.connect().await?;
-        start::visible(&mut conn).await.map_err(SnapshotError::from_start)
+        // One of those that read, where one rests: thousands of small tables need not be as many connections.
+        let mut session = self.readers.session().await?;
+        let place = session.visible().await?;
+        self.readers.keep(session).await;
+        Ok(place)
     }
 
     async fn read_all(

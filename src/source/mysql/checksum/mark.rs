@@ -7,13 +7,9 @@ use crate::{
     source::mysql::{
         event::StreamPosition,
         gtid::{BadGtidSet, Executed},
-        start::{self, StartError},
+        start::{self, HEADER_BYTES_MAX, StartError},
     },
 };
-
-/// A binlog file up to this size has its header events and no transaction: the smallest is some 150 bytes, and the header
-/// 126 to 157 (MySQL source documentation, `Format_description_event`, `Previous_gtids_log_event`).
-const HEADER_BYTES_MAX: u64 = 256;
 
 /// What a source had committed at some moment.
 ///

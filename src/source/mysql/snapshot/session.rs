@@ -13,7 +13,7 @@ use crate::{
     source::mysql::{
         checksum,
         connect::{Address, ConnectError},
-        start::StartError,
+        start::{self, StartError, Visible},
     },
 };
 
@@ -123,6 +123,14 @@ impl Session {
     /// [`SnapshotError`].
     pub async fn now(&mut self) -> Result<i64, SnapshotError> {
         Ok(self.conn.query_first(sql::NOW).await?.unwrap_or_default())
+    }
+
+    /// What reads that begin now see.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub async fn visible(&mut self) -> Result<Visible, SnapshotError> {
+        start::visible(&mut self.conn).await.map_err(SnapshotError::from_start)
     }
 
     /// Threads that work on the server now.

@@ -3,10 +3,7 @@
 use mysql_async::{Conn, prelude::Queryable};
 
 use super::{Counting, FIRST_OFFSET, StartError, counting, domains, files, gtids, server_uuid};
-use crate::{
-    model::Position,
-    source::mysql::{gtid::Executed, sql},
-};
+use crate::source::mysql::{event::StreamPosition, gtid::Executed, sql};
 
 /// What reads that begin now see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,18 +25,18 @@ pub enum Visible {
 
 impl Visible {
     /// Whether everything in front of `position` is visible.
-    pub fn covers(&self, position: &Position, executed: &Executed) -> bool {
+    pub fn covers(&self, position: &StreamPosition) -> bool {
         match self {
             Self::Everything => true,
-            Self::Executed(visible) => visible.covers(executed),
+            Self::Executed(visible) => visible.covers(&position.executed),
             Self::UpTo { file, offset, server_uuid } => {
-                let Some(read) = &position.file else { return false };
+                let read = &position.file;
                 let before = match file_number(read).cmp(&file_number(file)) {
                     std::cmp::Ordering::Less => true,
                     std::cmp::Ordering::Equal => position.offset <= *offset,
                     std::cmp::Ordering::Greater => false,
                 };
-                position.server_uuid == *server_uuid && before
+                !read.is_empty() && position.server_uuid == *server_uuid && before
             }
         }
     }
@@ -47,14 +44,14 @@ impl Visible {
 
 impl Visible {
     /// Whether a stream that stands at `position` has passed everything that was visible.
-    pub fn is_reached(&self, position: &Position, executed: &Executed) -> bool {
+    pub fn is_reached(&self, position: &StreamPosition) -> bool {
         match self {
             Self::Everything => true,
-            Self::Executed(visible) => executed.covers(visible),
-            Self::UpTo { file, offset, .. } => position
-                .file
-                .as_ref()
-                .is_some_and(|read| (file_number(read), position.offset) >= (file_number(file), *offset)),
+            Self::Executed(visible) => position.executed.covers(visible),
+            Self::UpTo { file, offset, .. } => {
+                !position.file.is_empty()
+                    && (file_number(&position.file), position.offset) >= (file_number(file), *offset)
+            }
         }
     }
 }
@@ -111,35 +108,40 @@ pub(super) async fn consistent_place_of(conn: &mut Conn) -> Result<Option<(Strin
 mod tests {
     use super::*;
 
-    fn at(file: &str, offset: u64) -> Position {
-        Position { gtid_set: None, file: Some(file.to_owned()), offset, server_uuid: Some("u".to_owned()) }
+    fn at(file: &str, offset: u64) -> StreamPosition {
+        StreamPosition {
+            executed: Executed::Untracked,
+            file: file.to_owned(),
+            offset,
+            server_uuid: Some("u".to_owned()),
+        }
     }
 
     /// The stream may be ahead of what reads see: a transaction is in the binlog before the engine has committed it.
     #[test]
     fn a_place_counts_as_visible_only_when_reads_see_all_in_front_of_it() {
-        let set = |text: &str| Executed::Set(text.parse().unwrap());
         let uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
-        let visible = Visible::Executed(set(&format!("{uuid}:1-10")));
-        let nowhere = Position::default();
-        assert!(visible.covers(&nowhere, &set(&format!("{uuid}:1-10"))));
-        assert!(!visible.covers(&nowhere, &set(&format!("{uuid}:1-11"))), "11 was read and is not committed yet");
-        assert!(visible.is_reached(&nowhere, &set(&format!("{uuid}:1-12"))));
-        assert!(!visible.is_reached(&nowhere, &set(&format!("{uuid}:1-9"))));
+        let set = |last: u32| Executed::Set(format!("{uuid}:1-{last}").parse().unwrap());
+        let read = |last: u32| StreamPosition { executed: set(last), ..at("", 0) };
+        let visible = Visible::Executed(set(10));
+        assert!(visible.covers(&read(10)));
+        assert!(!visible.covers(&read(11)), "11 was read and is not committed yet");
+        assert!(visible.is_reached(&read(12)));
+        assert!(!visible.is_reached(&read(9)));
     }
 
     #[test]
     fn without_gtids_all_files_but_the_current_one_are_visible() {
         let server_uuid = Some("u".to_owned());
         let visible = Visible::UpTo { file: "binlog.000010".into(), offset: 4, server_uuid };
-        let none = Executed::Untracked;
-        assert!(visible.covers(&at("binlog.000009", 1 << 40), &none));
-        assert!(visible.covers(&at("binlog.000010", 4), &none));
-        assert!(!visible.covers(&at("binlog.000010", 5), &none));
-        assert!(!visible.covers(&at("binlog.000011", 4), &none));
-        let elsewhere = Position { server_uuid: Some("v".to_owned()), ..at("binlog.000009", 4) };
-        assert!(!visible.covers(&elsewhere, &none), "files of another server mean nothing");
-        assert!(visible.is_reached(&at("binlog.000010", 4), &none));
-        assert!(!visible.is_reached(&at("binlog.000009", 999), &none));
+        assert!(visible.covers(&at("binlog.000009", 1 << 40)));
+        assert!(visible.covers(&at("binlog.000010", 4)));
+        assert!(!visible.covers(&at("binlog.000010", 5)));
+        assert!(!visible.covers(&at("binlog.000011", 4)));
+        assert!(!visible.covers(&at("", 0)) && !visible.is_reached(&at("", 0)));
+        let elsewhere = StreamPosition { server_uuid: Some("v".to_owned()), ..at("binlog.000009", 4) };
+        assert!(!visible.covers(&elsewhere), "files of another server mean nothing");
+        assert!(visible.is_reached(&at("binlog.000010", 4)));
+        assert!(!visible.is_reached(&at("binlog.000009", 999)));
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::{
     model::{ColumnType, Target},
     warehouse::{
-        definition::Naming,
+        definition::{NOT_A_PLACE, Naming},
         plan::Place,
         sql::{private_name, quote},
     },
@@ -77,7 +77,7 @@ impl Naming for Names {
         let (schema, table) = text.split_once('.').unwrap_or((self.schema.as_str(), text.as_str()));
         let schema = fold(schema);
         if schema.is_empty() || table.is_empty() || table.contains('.') || text.contains('\0') {
-            return Err("a target is called [schema.]table; rename it".to_owned());
+            return Err(NOT_A_PLACE.to_owned());
         }
         if schema == fold(&self.private) || schema.starts_with("pg_") || schema == "information_schema" {
             return Err(format!("schema {schema} is not for targets; choose another"));

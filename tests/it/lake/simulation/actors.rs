@@ -1,7 +1,7 @@
 //! Who acts in a simulation: writers, the follower, gc.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -14,13 +14,18 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use tailwater::{
     lake::{
         Clock, Draft, LogError, LogReader, LogWriter, ObjectPath, OpenOptions, Partition, ReadFrom, Store, WriterId,
-        log::{GC_GRACE, OrphanSweep, read_floor, write_floor},
+        consumers::{Consumed, Consumer, ConsumerError},
+        gc::{Gc, GcError, Round, Wanted},
+        log::{OrphanSweep, read_floor},
         paths,
     },
     model::{Digest, Entry, FileStep, OpCounts, Origin, Position, Seq, Shard, Step, Target},
 };
 
 use super::faulty::{Faulty, World};
+
+/// The follower's group.
+const GROUP: &str = "main";
 
 #[derive(Clone, Debug)]
 pub(super) struct Source {
@@ -139,8 +144,15 @@ impl Applied {
         self.state.lock().unwrap().2.clone()
     }
 
-    fn entry(&self) -> u64 {
-        self.state.lock().unwrap().0
+    /// Tells the lake how far the follower is.
+    async fn register(&self, store: &dyn Store, world: &World, source: &Source) -> Result<(), ConsumerError> {
+        let (applied, log_id) = {
+            let state = self.state.lock().unwrap();
+            (state.0, state.1.clone())
+        };
+        let consumed = (source.shard.clone(), Consumed { log_id, applied, held_by: None });
+        let shards = [consumed].into_iter().filter(|_| applied > 0).collect();
+        Consumer::new("memory", GROUP, shards, world.unix_micros()).save(store).await
     }
 
     fn take_in(&self, entry: &Entry, rows: &[u64]) {
@@ -164,6 +176,10 @@ impl Applied {
 /// A reader that follows, as apply does. Reopens after every failure.
 pub(super) async fn follow(store: Arc<Faulty>, world: Arc<World>, source: Source, applied: Arc<Applied>) {
     loop {
+        if applied.register(&*store, &world, &source).await.is_err() {
+            world.sleep(Duration::from_secs(1)).await;
+            continue;
+        }
         let clock = Arc::clone(&world) as Arc<dyn Clock>;
         match LogReader::open(Arc::clone(&store) as _, clock, source.shard.clone(), applied.from()).await {
             Ok(mut reader) => loop {
@@ -171,6 +187,10 @@ pub(super) async fn follow(store: Arc<Faulty>, world: Arc<World>, source: Source
                     Ok(Some(read)) => {
                         let rows = check_files(&*world.inner, &read.entry).await;
                         applied.take_in(&read.entry, &rows);
+                        // Now and then, and behind what was applied. Without it more is kept.
+                        if read.entry.number.is_multiple_of(3) {
+                            let _ = applied.register(&*store, &world, &source).await;
+                        }
                     }
                     Ok(None) if applied.is_complete() => return,
                     Ok(None) => world.sleep(Duration::from_secs(1)).await,
@@ -200,22 +220,45 @@ pub(super) async fn check_files(store: &dyn Store, entry: &Entry) -> Vec<u64> {
     rows
 }
 
-/// Removes entries that the follower has applied, by the rules of `schemas/lake.md`.
-pub(super) async fn gc(store: Arc<Faulty>, world: Arc<World>, source: Source, applied: Arc<Applied>, seed: u64) {
-    let keep = StdRng::seed_from_u64(seed).random_range(0..3);
-    // The newest entry that the follower knows stays, and so does what the head needs.
-    let Some(first) = applied.entry().checked_sub(keep).filter(|first| *first > 1) else { return };
-    let Ok(floor) = read_floor(&*store, &source.shard).await else { return };
-    let Ok(Some(bytes)) = store.get(&paths::entry(&source.shard, applied.entry())).await else { return };
-    let newest: Entry = serde_json::from_slice(&bytes).unwrap();
-    let first = first.min(newest.catalog_at);
-    if first <= floor || write_floor(&*store, &source.shard, first).await.is_err() {
-        return;
-    }
-    world.sleep(GC_GRACE).await;
-    for number in (1..first).rev().take_while(|n| *n >= floor) {
-        if store.delete(&paths::entry(&source.shard, number)).await.is_err() {
+/// Removes what the follower has applied and what is old, as an extractor does; then ends, and another one goes on.
+pub(super) async fn gc(store: Arc<Faulty>, world: Arc<World>, source: Source, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let clock = Arc::clone(&world) as Arc<dyn Clock>;
+    let gc = Gc::new(Arc::clone(&store) as _, clock, source.shard.clone());
+    let groups = BTreeSet::from([GROUP.to_owned()]);
+    let mut round = Round::default();
+    for _ in 0..random.random_range(1..6) {
+        let Ok(consumers) = Consumer::load_all(&*store).await else { return };
+        let retention = Duration::from_secs(random.random_range(0..120));
+        let since = Some(world.unix_micros() - retention.as_micros() as i64);
+        let wanted = Wanted { since, consumers: &consumers, groups: &groups };
+        let before = read_floor(&*world.inner, &source.shard).await.unwrap();
+        let outlook = match gc.look(&wanted).await {
+            Ok(Some(outlook)) => outlook,
+            Ok(None) => return,
+            Err(error) => {
+                return assert!(may_fail(&error, &world, &source, before).await, "gc could not look: {error}");
+            }
+        };
+        let mut more = true;
+        while more {
+            more = match gc.remove(&outlook).await {
+                Ok((_, more)) => more,
+                Err(error) => return assert!(may_fail(&error, &world, &source, before).await, "gc stopped: {error}"),
+            };
+        }
+        if gc.sweep(&outlook, &mut round, 3).await.is_err() || gc.raise(&outlook).await.is_err() {
             return;
         }
+        world.sleep(gc.wait().mul_f64(random.random_range(0.0..1.2))).await;
+    }
+}
+
+/// Whether an error of gc is one that it is to meet: the store's, or that another gc was faster while this one slept.
+async fn may_fail(error: &GcError, world: &World, source: &Source, before: u64) -> bool {
+    match error {
+        GcError::Store(_) | GcError::Log(LogError::Store(_)) | GcError::Consumers(ConsumerError::Store(_)) => true,
+        GcError::Log(_) => read_floor(&*world.inner, &source.shard).await.unwrap() > before,
+        GcError::Consumers(_) => false,
     }
 }

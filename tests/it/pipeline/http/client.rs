@@ -28,7 +28,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub(super) fn json(&self) -> Result<Value> {
+    pub(in crate::pipeline) fn json(&self) -> Result<Value> {
         serde_json::from_slice(&self.body).with_context(|| self.text())
     }
 }

@@ -8,12 +8,12 @@ use super::super::http::client::get;
 
 /// The samples of one scrape.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Scrape {
+pub(in crate::pipeline) struct Scrape {
     pub(super) text: String,
 }
 
 impl Scrape {
-    pub(super) fn of(address: SocketAddr) -> Result<Self> {
+    pub(in crate::pipeline) fn of(address: SocketAddr) -> Result<Self> {
         let answer = get(address, "/metrics")?;
         ensure!(answer.status == 200, "{answer:?}");
         Ok(Self { text: answer.text() })
@@ -31,7 +31,7 @@ impl Scrape {
     }
 
     /// The greatest of [`all`](Self::all).
-    pub(super) fn most(&self, name: &str, labels: &[&str]) -> Option<f64> {
+    pub(in crate::pipeline) fn most(&self, name: &str, labels: &[&str]) -> Option<f64> {
         self.all(name, labels).into_iter().reduce(f64::max)
     }
 }

@@ -15,8 +15,10 @@ const NUMBER_DIGITS: usize = 20;
 pub struct LogReport {
     /// The shard.
     pub shard: String,
-    /// Entries, which are numbered from 1.
+    /// Number of the newest entry.
     pub entries: u64,
+    /// Number of the oldest entry that is kept; 1 where nothing was removed.
+    pub floor: u64,
     /// Writers that claimed the log, one after the other.
     pub claims: u64,
     /// Files that the entries name.
@@ -28,7 +30,7 @@ pub struct LogReport {
     pub unlisted: usize,
 }
 
-/// Checks every shard's log of the only pipeline in the folder `lake`: entries are numbered without
+/// Checks every shard's log of the only pipeline in the folder `lake`: entries from the floor on are numbered without
 /// a gap, each names the digest of the one before, continues its numbers, and names files that are
 /// there with the size stated.
 ///
@@ -85,10 +87,13 @@ fn shard(root: &Path, folder: &Path) -> Result<LogReport> {
         }
     }
     numbers.sort();
-    let mut report = LogReport { shard: name.clone(), entries: 0, claims: 0, files: 0, rows: 0, unlisted: 0 };
+    let floor = floor(root, &name)?;
+    let mut report = LogReport { shard: name.clone(), floor, entries: 0, claims: 0, files: 0, rows: 0, unlisted: 0 };
     let mut listed = HashSet::new();
     let mut before: Option<(Value, String)> = None;
-    for ((number, path), wanted) in numbers.into_iter().zip(1..) {
+    // What lies below the floor is to be removed, and does not exist for anybody.
+    let (removing, kept): (Vec<_>, Vec<_>) = numbers.into_iter().partition(|(number, _)| *number < floor);
+    for ((number, path), wanted) in kept.into_iter().zip(floor..) {
         if number != wanted {
             bail!("the log of {name} has a gap: entry {wanted} is missing, {number} is there");
         }
@@ -103,6 +108,10 @@ fn shard(root: &Path, folder: &Path) -> Result<LogReport> {
     }
     if report.entries == 0 {
         bail!("the log of {name} is empty");
+    }
+    for (_, path) in removing {
+        let entry: Value = serde_json::from_slice(&fs::read(&path)?)?;
+        listed.extend(named(&entry).map(|file| root.join(file["path"].as_str().unwrap_or_default())));
     }
     report.unlisted = files_below(&root.join("data"))?
         .into_iter()
@@ -123,8 +132,11 @@ fn check_entry(entry: &Value, number: u64, before: Option<&(Value, String)>) -> 
         bail!("its numbers run backward: {first} to {next}");
     }
     let Some((last, digest)) = before else {
-        if !entry["previous"].is_null() {
-            bail!("it is the first and names one before it");
+        if entry["previous"].is_null() != (number == 1) {
+            bail!("only the first of all entries names none before it");
+        }
+        if number > 1 && entry["catalog"].is_null() {
+            bail!("it is the oldest and has no catalog, so those behind it may lack theirs");
         }
         return Ok(());
     };
@@ -143,6 +155,13 @@ fn check_entry(entry: &Value, number: u64, before: Option<&(Value, String)>) -> 
 fn check_files(root: &Path, entry: &Value, listed: &mut HashSet<PathBuf>, report: &mut LogReport) -> Result<()> {
     let (first, next) = (whole(&entry["first_seq"])?, whole(&entry["next_seq"])?);
     let steps = entry["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for open in named(entry).filter(|file| file["step"].is_null()) {
+        let path = root.join(open["path"].as_str().context("a file without a path")?);
+        if !path.is_file() {
+            bail!("{} is of an open transaction and not there", path.display());
+        }
+        listed.insert(path);
+    }
     for step in steps.iter().filter(|step| step["step"] == "file") {
         let name = step["path"].as_str().context("a file without a path")?;
         let path = root.join(name);
@@ -170,6 +189,25 @@ fn check_files(root: &Path, entry: &Value, listed: &mut HashSet<PathBuf>, report
         report.rows += rows;
     }
     Ok(())
+}
+
+/// The floor of a shard's log: the greatest of those that are there.
+fn floor(root: &Path, shard: &str) -> Result<u64> {
+    let folder = root.join("floors").join(shard);
+    if !folder.is_dir() {
+        return Ok(1);
+    }
+    let stems =
+        entries_of(&folder)?.into_iter().filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()));
+    let numbers: Vec<u64> = stems.map(|stem| Ok(stem.parse()?)).collect::<Result<_>>()?;
+    Ok(numbers.into_iter().max().unwrap_or(1))
+}
+
+/// Everything that an entry names: its files, and those of transactions that are undecided behind it.
+fn named(entry: &Value) -> impl Iterator<Item = &Value> {
+    let steps = entry["steps"].as_array().into_iter().flatten().filter(|step| step["step"] == "file");
+    let open = entry["open_xa"].as_object().into_iter().flat_map(|open| open.values());
+    steps.chain(open.filter_map(Value::as_array).flatten())
 }
 
 fn whole(value: &Value) -> Result<i64> {

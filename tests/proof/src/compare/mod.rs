@@ -115,6 +115,15 @@ fn key(origin: &str, parts: &[Option<String>], global: bool) -> String {
     key
 }
 
+/// A name as a part of an origin.
+fn encoded(name: &str) -> String {
+    let byte = |b: u8| match b {
+        b'%' | b':' | b'.' | 0..=31 | 127.. => format!("%{b:02X}"),
+        _ => char::from(b).to_string(),
+    };
+    name.bytes().map(byte).collect()
+}
+
 struct SourceRow {
     origin: String,
     values: Vec<Option<String>>,
@@ -125,7 +134,7 @@ async fn compare_table(shards: &[Shard], target: &mut Target, table: &Table) -> 
     let mut expected: HashMap<String, SourceRow> = HashMap::new();
     let mut layout: Option<SourceTable> = None;
     for shard in shards {
-        let origin = format!("{}:{}.{}", shard.name, table.database, table.name);
+        let origin = format!("{}:{}.{}", shard.name, encoded(&table.database), encoded(&table.name));
         let (columns, rows) = source::read(shard, table).await?;
         report.rows.insert(shard.name.clone(), Rows { source: rows.len(), target: 0 });
         for values in rows {

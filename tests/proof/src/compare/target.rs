@@ -37,7 +37,8 @@ pub(super) struct TargetRows {
 fn place(warehouse: &Target, table: &Table) -> (String, String) {
     match warehouse {
         Target::Sqlite(_) => ("main".to_owned(), format!("{}_{}", table.database, table.name)),
-        Target::Postgres(_) | Target::Redshift(_) => (table.database.clone(), table.name.clone()),
+        Target::Postgres(_) => (table.database.clone(), table.name.clone()),
+        Target::Redshift(_) => (table.database.to_lowercase(), table.name.to_lowercase()),
     }
 }
 
@@ -143,7 +144,9 @@ impl Target {
             Self::Redshift(conn) => {
                 let sql = format!(
                     "SELECT column_name, data_type FROM svv_all_columns WHERE database_name = current_database() \
-                     AND schema_name = '{schema}' AND table_name = '{name}' ORDER BY ordinal_position"
+                     AND schema_name = '{}' AND table_name = '{}' ORDER BY ordinal_position",
+                    literal(schema),
+                    literal(name)
                 );
                 let rows = texts(conn, sql).await?.into_iter();
                 rows.map(|row| Ok((text(&row, 0)?, text(&row, 1)?))).collect::<Result<_>>()?
@@ -243,6 +246,11 @@ async fn texts(conn: &mut PgConnection, sql: String) -> Result<Vec<Vec<Option<St
 /// A value that is never NULL.
 fn text(row: &[Option<String>], place: usize) -> Result<String> {
     row.get(place).cloned().flatten().context("a value is NULL that never should be")
+}
+
+/// A name inside of a literal of Redshift, where a backslash escapes.
+fn literal(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('\'', "''")
 }
 
 fn quoted(name: &str) -> String {
