@@ -29,7 +29,8 @@ const GROUP_BYTES_MAX: usize = 64 << 20;
 const DICTIONARY_BYTES_MAX: usize = 256 << 10;
 
 /// Encoded size at which a page ends. The encoder copies a page several times on its way; pages of this size stay in the second-level
-/// cache meanwhile, and their memory serves the next ones instead of going back to the system.
+/// cache meanwhile, and their memory serves the next ones instead of going back to the system. zstd takes its parameters for small
+/// inputs (up to 256 KiB), which make files smaller for a little more work.
 const PAGE_BYTES: usize = 128 << 10;
 
 /// Text declared longer than this is prose, not a category: no dictionary is tried.
