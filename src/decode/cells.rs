@@ -41,14 +41,15 @@ impl Plan {
         let (mut slot, mut bytes) = (0, 0);
         for (n, column_op) in self.ops.iter().enumerate() {
             let Some(read) = column_op.read else { continue };
-            if let Cell::Bytes(value) = row.cell(n) {
+            let cell = row.cell(n);
+            if let Cell::Bytes(value) = cell {
                 bytes += value.len();
             }
             let note = out
                 .columns
                 .get_mut(slot)
                 .ok_or(Fault::Type)
-                .and_then(|column| self.append_cell(column_op, read, row.cell(n), column));
+                .and_then(|column| self.append_cell(column_op, read, cell, column));
             match note {
                 Ok(None) => {}
                 Ok(Some(note)) => out.note(slot, note),

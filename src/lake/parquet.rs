@@ -7,6 +7,7 @@
 
 mod copy;
 mod read;
+mod repeats;
 mod write;
 
 pub use read::{Rows, decode};

@@ -240,6 +240,20 @@ fn texts(values: &[&str], ty: ColumnType) -> (TableSchema, RecordBatch) {
 }
 
 #[test]
+fn a_dictionary_is_tried_only_where_values_repeat() {
+    let different: Vec<String> = (0..8000).map(|n| format!("SO-{n:09}")).collect();
+    let different: Vec<&str> = different.iter().map(String::as_str).collect();
+    let currencies: Vec<&str> = (0..8000).map(|n| ["EUR", "USD", "SEK"][n % 3]).collect();
+    for (values, repeat) in [(different, false), (currencies, true)] {
+        let (schema, rows) = texts(&values, ColumnType::Text { bytes_max: Some(24) });
+        let encoded = encode(&origin(), &schema, Form::default(), [rows]).unwrap();
+        let reader = SerializedFileReader::new(encoded.content).unwrap();
+        let column = reader.metadata().row_group(0).column(5);
+        assert_eq!(column.dictionary_page_offset().is_some(), repeat);
+    }
+}
+
+#[test]
 fn zero_bytes_leave_text_that_copy_reads() {
     let (schema, rows) = texts(&["a\0b", "c", "\0\0"], ColumnType::Text { bytes_max: Some(5) });
     let form = Form { codec: Codec::Snappy, for_copy: true };

@@ -14,7 +14,7 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::{ParquetError, copy};
+use super::{ParquetError, copy, repeats};
 use crate::lake::ObjectPath;
 use crate::model::{ColumnBounds, ColumnType, FileStep, Op, OpCounts, Origin, Seq, TableSchema, Target, table::system};
 
@@ -28,8 +28,16 @@ const GROUP_BYTES_MAX: usize = 64 << 20;
 /// hashing its values is the most expensive part of encoding.
 const DICTIONARY_BYTES_MAX: usize = 256 << 10;
 
+/// Encoded size at which a page ends. The encoder copies a page several times on its way; pages of this size stay in the second-level
+/// cache meanwhile, and their memory serves the next ones instead of going back to the system. zstd takes its parameters for small
+/// inputs (up to 256 KiB), which make files smaller for a little more work.
+const PAGE_BYTES: usize = 128 << 10;
+
 /// Text declared longer than this is prose, not a category: no dictionary is tried.
 const CATEGORY_BYTES_MAX: u32 = 1024;
+
+/// Room for what stands behind the rows of a file: the description of its columns.
+const FOOTER_BYTES: usize = 16 << 10;
 
 /// How pages are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,8 +116,9 @@ pub fn encode(
     let stored = if form.for_copy { copy::stored(schema) } else { Arc::clone(&arrow) };
     let failed = |source| ParquetError::Encode { origin: origin.clone(), source };
     // The Arrow schema in the footer would only repeat what the reader takes from the lake's own schema.
-    let options =
-        ArrowWriterOptions::new().with_properties(properties(schema, form.codec)).with_skip_arrow_metadata(true);
+    let mut batches = batches.into_iter().peekable();
+    let properties = properties(schema, form.codec, batches.peek());
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&stored), options).map_err(failed)?;
     let mut tally = Tally::new(origin);
     let mut replaced_zero_bytes = Vec::new();
@@ -128,6 +137,9 @@ pub fn encode(
     if tally.rows == 0 {
         return Err(tally.misfit("there is no row"));
     }
+    // At once, because growing by doubling copies what is there each time.
+    let size = writer.in_progress_size() + FOOTER_BYTES;
+    writer.inner_mut().reserve(size);
     let content = Bytes::from(writer.into_inner().map_err(failed)?);
     let Tally { rows, ops, seqs, committed_at, .. } = tally;
     Ok(Encoded { content, rows, ops, seqs, committed_at, replaced_zero_bytes })
@@ -191,26 +203,28 @@ fn op_of(text: &str) -> Option<Op> {
     [Op::Insert, Op::Update, Op::Delete, Op::Snapshot].into_iter().find(|op| op.as_str() == text)
 }
 
-fn properties(schema: &TableSchema, codec: Codec) -> WriterProperties {
-    let compression = match codec {
-        Codec::Zstd => Compression::ZSTD(ZstdLevel::default()),
-        Codec::Snappy => Compression::SNAPPY,
-    };
-    let mut builder = WriterProperties::builder()
+fn properties(schema: &TableSchema, codec: Codec, first: Option<&RecordBatch>) -> WriterProperties {
+    let builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by(format!("tailwater {}", env!("CARGO_PKG_VERSION")))
-        .set_compression(compression)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
         .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
         .set_max_row_group_bytes(Some(GROUP_BYTES_MAX))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         .set_column_dictionary_enabled(ColumnPath::from(system::SEQ), false);
-    for column in &schema.columns {
-        let dictionary = column.key.is_none() && may_repeat(column.ty);
-        builder = builder.set_column_dictionary_enabled(ColumnPath::new(vec![column.name.clone()]), dictionary);
-    }
-    builder.build()
+    let builder = match codec {
+        Codec::Zstd => {
+            builder.set_compression(Compression::ZSTD(ZstdLevel::default())).set_data_page_size_limit(PAGE_BYTES)
+        }
+        Codec::Snappy => builder.set_compression(Compression::SNAPPY),
+    };
+    let seen = |name| first.and_then(|rows| rows.column_by_name(name)).is_none_or(|c| repeats::seen_in(c));
+    let columns = schema.columns.iter().map(|column| {
+        let dictionary = column.key.is_none() && may_repeat(column.ty) && seen(&column.name);
+        (ColumnPath::new(vec![column.name.clone()]), dictionary)
+    });
+    columns.fold(builder, |builder, (path, tried)| builder.set_column_dictionary_enabled(path, tried)).build()
 }
 
 /// Whether values of the type tend to repeat within a file, so that a dictionary is worth trying.

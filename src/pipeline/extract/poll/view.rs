@@ -71,7 +71,7 @@ impl Job {
                 false => None,
             };
             progress.plan(range.up_to.clone());
-            let chunk = chunk::read(self, &mut reader.session, &range).await?;
+            let chunk = chunk::read(self, &mut reader.session, &range).await?.finish().await?;
             self.readers.count(chunk.rows).await;
             progress.finish(range.up_to.as_ref(), chunk.rows);
             figures.read(progress.rows);

@@ -37,18 +37,20 @@ pub(in crate::pipeline::extract) struct ChunkRows {
     pub(in crate::pipeline::extract) rows: u64,
 }
 
-/// Reads the range and waits until its files are durable. Cancel safe: what was begun becomes unlisted files.
-pub(in crate::pipeline::extract) async fn read(
-    job: &Job,
+/// Reads the range. The session is free then, while the last files are still being made: [`Writing::finish`] waits for them.
+/// Cancel safe: what was begun becomes unlisted files.
+pub(in crate::pipeline::extract) async fn read<'a>(
+    job: &'a Job,
     session: &mut Session,
     range: &Range,
-) -> Result<ChunkRows, ChunkFailure> {
+) -> Result<Writing<'a>, ChunkFailure> {
     let mut writing = Writing::begin(job, Op::Snapshot, job.seq, session.now().await?);
     let mut stream = session.rows(&job.shape, range).await?;
     while let Some(row) = stream.next().await? {
         writing.push(&row).await?;
     }
-    writing.finish().await
+    writing.end().await;
+    Ok(writing)
 }
 
 /// Rows on their way into files.
@@ -91,11 +93,21 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    /// Waits until all rows are durable.
-    pub(in crate::pipeline::extract) async fn finish(mut self) -> Result<ChunkRows, ChunkFailure> {
+    /// Rows so far.
+    pub(in crate::pipeline::extract) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Starts making the last file.
+    async fn end(&mut self) {
         if !self.open.is_empty() {
             self.file().await;
         }
+    }
+
+    /// Waits until all rows are durable.
+    pub(in crate::pipeline::extract) async fn finish(mut self) -> Result<ChunkRows, ChunkFailure> {
+        self.end().await;
         let mut files = Vec::with_capacity(self.making.len());
         for file in self.making {
             let lost = |e: tokio::task::JoinError| ExtractError::Panicked {

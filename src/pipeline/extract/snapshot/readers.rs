@@ -53,6 +53,11 @@ impl Readers {
         Self { address, options, places, tables, idle: Mutex::new(Vec::new()), load }
     }
 
+    /// How many there are at most.
+    pub(in crate::pipeline::extract) fn connections(&self) -> usize {
+        self.options.connections.max(1)
+    }
+
     /// Rows of one chunk at most.
     pub(in crate::pipeline::extract) fn chunk_rows_max(&self) -> u64 {
         self.options.chunk_rows_max
@@ -67,7 +72,7 @@ impl Readers {
     /// A table's turn ends. With the last one the connections are closed.
     pub(in crate::pipeline::extract) async fn rest(&self, turn: Option<OwnedSemaphorePermit>) {
         drop(turn);
-        if self.tables.available_permits() >= self.options.connections.max(1) {
+        if self.tables.available_permits() >= self.connections() {
             self.idle.lock().await.clear();
         }
     }

@@ -35,6 +35,9 @@ const CHUNK_BYTES: u64 = 32 << 20;
 /// Fewest rows of a chunk, unless configured lower.
 const CHUNK_ROWS_MIN: u64 = 1000;
 
+/// Chunks at a time for each reader: one that is read, and one whose last files are being made and stored.
+const CHUNKS_PER_READER: usize = 2;
+
 /// How long to wait before a table that is gone is looked for again: the binlog will say what happened to it.
 const GONE_AGAIN: Duration = Duration::from_secs(5);
 
@@ -223,9 +226,10 @@ impl Job {
         let mut stride = None;
         let mut planned = VecDeque::from(progress.open());
         while let Some(mut range) = planned.front().cloned().or_else(|| progress.rest()) {
+            let room = tasks.len() < self.readers.connections() * CHUNKS_PER_READER;
             let mut reader = tokio::select! {
                 biased;
-                reader = self.readers.take() => reader?,
+                reader = self.readers.take(), if room => reader?,
                 Some(done) = tasks.join_next() => {
                     self.settle(done, progress, news).await?;
                     figures.read(progress.rows);
@@ -237,14 +241,7 @@ impl Job {
                 progress.plan(range.up_to.clone());
             }
             let job = self.clone();
-            let work = async move {
-                let read = chunk::read(&job, &mut reader.session, &range).await;
-                if let Ok(chunk) = &read {
-                    job.readers.count(chunk.rows).await;
-                    job.readers.give_back(reader).await;
-                }
-                (range, read)
-            };
+            let work = async move { (range.clone(), job.read_chunk(reader, &range).await) };
             tasks.spawn(work.in_current_span());
         }
         while let Some(done) = tasks.join_next().await {
@@ -252,6 +249,14 @@ impl Job {
             figures.read(progress.rows);
         }
         Ok(())
+    }
+
+    /// Reads a chunk and waits until its files are durable. The reader reads on for others meanwhile.
+    async fn read_chunk(&self, mut reader: Reader, range: &Range) -> Result<ChunkRows, ChunkFailure> {
+        let read = chunk::read(self, &mut reader.session, range).await?;
+        self.readers.count(read.rows()).await;
+        self.readers.give_back(reader).await;
+        read.finish().await
     }
 
     /// Where the next piece of the rest ends; `None` when the rest is small enough to be one.
