@@ -214,9 +214,11 @@ async fn connect(mut client: TcpStream, shared: Arc<Shared>) {
             pass(from_server, to_client, &shared, Direction::ToClient),
         )
     };
+    // In this order: what comes behind a cut does not pass, however busy the machine is.
     let orderly = tokio::select! {
-        passed = passing => passed.is_ok(),
+        biased;
         _ = settings.wait_for(|now| now.cuts != cuts) => false,
+        passed = passing => passed.is_ok(),
     };
     if !orderly {
         reset(&client);
