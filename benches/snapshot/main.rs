@@ -23,8 +23,9 @@ use measure::{Figures, measure, median};
 
 /// Times that each way is taken when nothing else is asked.
 const RUNS: usize = 3;
-/// Rows a second that reading shall reach, on two cores that the server shares.
-const ROWS_PER_SECOND_MIN: f64 = 400_000.0;
+/// Times of what the server's own ways out take that reading may take: rows a second would say more about the machine than
+/// about Tailwater, for the server's work is part of them.
+const RATIO_MAX: f64 = 1.0;
 /// Peak resident set that reading may reach.
 const RSS_MAX_BYTES: u64 = 300 << 20;
 
@@ -99,14 +100,13 @@ fn compare(arguments: &Arguments, mysql: &Mysql) -> Result<bool> {
         );
     }
     source_load(mysql, &scratch, arguments.connections, rows)?;
-    let rate = rows as f64 / wall(Way::Tailwater);
     let peak = taken.iter().filter(|(w, _)| *w == Way::Tailwater).map(|(_, f)| f.rss_bytes).max().unwrap_or(0);
+    let ratio = |way| wall(Way::Tailwater) / wall(way);
+    let (outfile, dump) = (ratio(Way::Outfile), ratio(Way::Dump));
     println!(
-        "\ntailwater takes {:.2} times what INTO OUTFILE takes, {:.2} times what mysqldump --tab takes",
-        wall(Way::Tailwater) / wall(Way::Outfile),
-        wall(Way::Tailwater) / wall(Way::Dump)
+        "\ntailwater takes {outfile:.2} times what INTO OUTFILE takes, {dump:.2} times what mysqldump --tab takes"
     );
-    Ok(arguments.quick || (rate >= ROWS_PER_SECOND_MIN && peak <= RSS_MAX_BYTES))
+    Ok(arguments.quick || (outfile.max(dump) <= RATIO_MAX && peak <= RSS_MAX_BYTES))
 }
 
 /// What a run asks of the server, by the server's own log of all statements. A run of its own: logging costs time.
