@@ -8,7 +8,7 @@ use crate::{
     exit::Exit,
     lake::{Clock as _, SystemClock},
     model::Shard,
-    pipeline::gc::command::{self, CommandError, Order, Report, ShardReport},
+    pipeline::gc::command::{self, Order, Report, ShardReport},
 };
 
 /// Source tables that are named for a shard; `--json` has all.
@@ -61,23 +61,11 @@ pub(super) async fn execute(args: GcArgs, shell: &Shell) -> Result<Exit, Failure
         forget: args.forget,
         shards: args.shard.iter().map(|name| Shard::new(name.as_str())).collect(),
     };
-    let report = command::run(&config, &order).await.map_err(explain)?;
+    let report = command::run(&config, &order).await.map_err(outcome::explain_gc)?;
     // Serialising plain structs into memory cannot fail.
     let json = || serde_json::to_string_pretty(&report).unwrap_or_default() + "\n";
     super::print(&if args.json { json() } else { text(&report, SystemClock::new().unix_micros()) })?;
     Ok(Exit::Ok)
-}
-
-fn explain(error: CommandError) -> Failure {
-    match error {
-        CommandError::NoRetention => {
-            Failure::new(Exit::Usage, error).hint("pass --retention 30d, or set `retention` in [lake]")
-        }
-        CommandError::UnknownConsumer { .. } => Failure::new(Exit::Usage, error),
-        CommandError::AtWork { .. } => Failure::new(Exit::Usage, error)
-            .hint("stop its applier first; one that crashed counts as gone after a quarter of an hour"),
-        error => outcome::explain_gc(error),
-    }
 }
 
 fn text(report: &Report, now: i64) -> String {

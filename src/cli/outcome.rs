@@ -91,8 +91,10 @@ pub(super) fn explain_gc(error: CommandError) -> Failure {
         CommandError::Consumers(e) | CommandError::Shard { source: GcError::Consumers(e), .. } => {
             (of_consumers(e), None)
         }
-        CommandError::NoRetention | CommandError::UnknownConsumer { .. } | CommandError::AtWork { .. } => {
-            (Exit::Usage, None)
+        CommandError::NoRetention => (Exit::Usage, Some("pass --retention 30d, or set `retention` in [lake]")),
+        CommandError::UnknownConsumer { .. } => (Exit::Usage, None),
+        CommandError::AtWork { .. } => {
+            (Exit::Usage, Some("stop its applier first; one that crashed counts as gone after a quarter of an hour"))
         }
     };
     failure(error, verdict)

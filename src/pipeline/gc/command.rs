@@ -17,7 +17,7 @@ use crate::{
         gc::{Gc, GcError, Outlook, Removed, Round, Wanted, WithoutSnapshot},
         log::{self, LogError},
     },
-    model::Shard,
+    model::{Origin, Shard},
     pipeline::open,
 };
 
@@ -232,13 +232,12 @@ fn report(outlook: &Outlook) -> ShardReport {
 
 /// Tables of which the kept log does not have all rows: those without a whole snapshot in it, and those whose deleted rows stay.
 fn need_snapshot(report: &mut ShardReport, without: WithoutSnapshot, rules: &TableRules) {
-    let WithoutSnapshot { mut origins, known, cut_short } = without;
-    let keeps_deleted = |origin: &crate::model::Origin| {
-        rules.resolve(&origin.database, &origin.table).is_some_and(|rule| rule.deletes != Deletes::Hard)
+    let WithoutSnapshot { origins, known, cut_short } = without;
+    let needs_one = |origin: &&Origin| {
+        let rule = rules.resolve(&origin.database, &origin.table);
+        rule.is_some_and(|rule| rule.deletes != Deletes::Hard || origins.contains(*origin))
     };
-    origins.extend(known.into_iter().filter(keeps_deleted));
-    let copied = |origin: &crate::model::Origin| rules.resolve(&origin.database, &origin.table).is_some();
-    let names: BTreeSet<String> = origins.into_iter().filter(copied).map(|origin| origin.to_string()).collect();
+    let names: BTreeSet<String> = known.iter().filter(needs_one).map(Origin::to_string).collect();
     report.need_snapshot = names.into_iter().collect();
     report.need_snapshot_cut_short = cut_short;
 }
