@@ -122,6 +122,13 @@ pub struct Known {
     pub appends: bool,
 }
 
+impl Known {
+    /// An origin of which nothing is known but where its rows go.
+    pub fn of(target: Target) -> Self {
+        Self { target, schema: None, parked: None, needs_snapshot: None, snapshot: None, appends: false }
+    }
+}
+
 impl Catalog {
     /// Takes in one step. Returns whether anything changed.
     ///
@@ -158,16 +165,8 @@ impl Catalog {
     }
 
     fn learn(&mut self, origin: &Origin, target: &Target, edit: impl FnOnce(&mut Known)) -> bool {
-        let unknown = || Known {
-            target: target.clone(),
-            schema: None,
-            parked: None,
-            needs_snapshot: None,
-            snapshot: None,
-            appends: false,
-        };
         let new = !self.origins.contains_key(origin);
-        self.origins.entry(origin.clone()).or_insert_with(unknown);
+        self.origins.entry(origin.clone()).or_insert_with(|| Known::of(target.clone()));
         self.change(origin, edit) || new
     }
 

@@ -87,14 +87,7 @@ mod tests {
         Verified::add(&*store, &shard, [(origin("b"), through(7)), (origin("c"), through(5))].into()).await.unwrap();
         let mut notes = Notes::read(Arc::clone(&store), shard.clone()).await.unwrap();
         let target = Target::new("shop.t");
-        let known = Known {
-            target: target.clone(),
-            schema: None,
-            parked: None,
-            needs_snapshot: None,
-            snapshot: None,
-            appends: false,
-        };
+        let known = Known::of(target.clone());
         let mut wanted: Vec<Wanted> =
             ["a", "b", "c", "d"].map(|t| Wanted { origin: origin(t), known: known.clone() }).into();
         notes.oldest_first(&mut wanted);

@@ -336,14 +336,7 @@ mod tests {
     #[test]
     fn a_table_begins_where_the_catalog_does_not_know_it() {
         let mut log = log();
-        let known = Known {
-            target: crate::model::Target::new("c"),
-            schema: None,
-            parked: None,
-            needs_snapshot: None,
-            snapshot: None,
-            appends: false,
-        };
+        let known = Known::of(crate::model::Target::new("c"));
         log[1].catalog = Some(Catalog { origins: [(origin("c"), known)].into() });
         let (search, rest) = backwards(&log, at(4, 0), &["c", "d"]);
         assert_eq!(rest.open, [origin("c")].into());
